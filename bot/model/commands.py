@@ -1,0 +1,149 @@
+"""Commands: what is wanted, in the imperative.
+
+A command exists only after the risk guard admitted it, and is journaled with the facts that led to it.
+``PlaceOrder``, ``CancelOrder`` and the queries go to a venue; the rest change our own state or tell a person.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+
+from msgspec import Struct
+
+from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
+from bot.model.instrument import Side
+from bot.model.pair import Mode, Purpose, Role
+
+
+class TimeInForce(Enum):
+    IOC = "IOC"
+    GTC = "GTC"
+    POST_ONLY = "POST_ONLY"
+
+
+class Why(Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """Base of the reasons; each carries the numbers the decision was made from."""
+
+
+class EntryCarry(Why, frozen=True):
+    net_apr: float
+    expected_apr: float
+    cost_bps: float
+    needed_apr: float
+
+
+class EntryGap(Why, frozen=True):
+    gap_bps: float
+    needed_bps: float
+    cost_bps: float
+
+
+class ExitCarry(Why, frozen=True):
+    expected_apr: float
+    needed_apr: float
+
+
+class ExitGap(Why, frozen=True):
+    gap_bps: float
+    needed_bps: float
+
+
+class ExitHold(Why, frozen=True):
+    """The longest hold was reached."""
+
+    held_s: float
+    limit_s: float
+
+
+class Flatten(Why, frozen=True):
+    """The mode says that the pair must go."""
+
+    reason: str
+
+
+class DriftBand(Why, frozen=True):
+    delta_base: float
+    band_base: float
+    error_bps: float
+
+
+class LegMissing(Why, frozen=True):
+    """The other leg filled and this one is owed."""
+
+    naked_base: float
+    naked_s: float
+    attempt: int
+
+
+class LegUnwound(Why, frozen=True):
+    """The missing leg could not be had: the filled one goes back."""
+
+    naked_base: float
+    attempts: int
+
+
+AnyWhy = EntryCarry | EntryGap | ExitCarry | ExitGap | ExitHold | Flatten | DriftBand | LegMissing | LegUnwound
+
+
+class Command(Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """Base of all commands; the tag is the class name."""
+
+
+class PlaceOrder(Command, frozen=True):
+    """``qty`` > 0 in venue units; ``arrival_mid`` is the mid that the decision saw, from which slippage counts."""
+
+    client_id: ClientId
+    pair: PairName
+    role: Role
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    price: Decimal
+    tif: TimeInForce
+    reduce_only: bool
+    purpose: Purpose
+    arrival_mid: Decimal
+    why: AnyWhy
+
+
+class CancelOrder(Command, frozen=True):
+    client_id: ClientId
+    instrument: InstrumentId
+    reason: str
+
+
+class QueryOrder(Command, frozen=True):
+    client_id: ClientId
+    instrument: InstrumentId
+
+
+class QueryAccount(Command, frozen=True):
+    account: AccountId
+
+
+class SetMode(Command, frozen=True):
+    """``scope`` is a pair's name, or ``*`` for everything."""
+
+    scope: str
+    mode: Mode
+    reason: str
+
+
+class NoteIdle(Command, frozen=True):
+    """Why a pair is not trading, when the reason changes.  ``value`` and ``limit`` are its numbers, as text."""
+
+    pair: PairName
+    reason: str
+    value: str = ""
+    limit: str = ""
+
+
+class RaiseAlert(Command, frozen=True):
+    key: str
+    severity: str
+    text: str
+
+
+AnyCommand = PlaceOrder | CancelOrder | QueryOrder | QueryAccount | SetMode | NoteIdle | RaiseAlert
+Outward = PlaceOrder | CancelOrder | QueryOrder | QueryAccount

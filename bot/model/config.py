@@ -1,0 +1,151 @@
+"""Every knob, declared once: name, unit, default, meaning.
+
+`bot.settings` derives the environment variables from these types (``BASISBOT_`` + path, nested by ``__``),
+``.env.example`` is printed from them, `Booted` journals them whole, and pure code reads them from the store.
+No secret and no path belongs here: those are of the shell.  A field without default must be set.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from bot.model.pair import PairSpec
+
+
+def knob(description: str, **bounds: float) -> Meta:
+    """A knob's meaning, unit included, and its bounds (``ge``, ``gt``, ``le``), which `bot.settings` enforces."""
+    return Meta(description=description, extra=bounds)
+
+
+class Strategy(Struct, frozen=True, kw_only=True):
+    """When to enter, how to hold, when to leave."""
+
+    leg_policy: Annotated[
+        Literal["together", "sequenced"],
+        knob("together: both takers at once; sequenced: the short leg first, the long leg follows its fills"),
+    ] = "together"
+    entry_carry_apr: Annotated[
+        float | None, knob("enter when net annualised carry is at least this fraction; empty: off")
+    ] = None
+    exit_carry_apr: Annotated[
+        float, knob("leave when the carry still expected, entry costs being sunk, is below this fraction a year")
+    ] = 0.0
+    entry_gap_bps: Annotated[
+        float | None, knob("enter when short bid over long ask, for a clip, is at least this; empty: off")
+    ] = None
+    exit_gap_bps: Annotated[
+        float | None, knob("leave when short ask over long bid, for a clip, is at most this; empty: off")
+    ] = None
+    expected_funding: Annotated[
+        Literal["estimate", "last"], knob("what the next settlements are expected to pay")
+    ] = "estimate"
+    hold_planned_h: Annotated[float, knob("hours over which round-trip costs are amortised", gt=0)] = 168.0
+    hold_min_s: Annotated[float, knob("seconds a position is held before a carry or gap exit", ge=0)] = 0.0
+    hold_max_s: Annotated[float, knob("seconds after which a position is left; 0: no limit", ge=0)] = 0.0
+    borrow_apr: Annotated[float, knob("cost of the capital in the long leg, fraction a year", ge=0)] = 0.0
+    clip_quote: Annotated[Decimal, knob("size of one slice of an entry or exit, quote currency", gt=0)]
+    clip_interval_s: Annotated[float, knob("seconds between two clips of a pair", ge=0)] = 1.0
+    slippage_bps: Annotated[
+        float, knob("how far beyond the walked ladder a taker's limit may lie, basis points", ge=0)
+    ] = 2.0
+    patience_s: Annotated[float, knob("seconds a pair may be naked beyond one lot before repair", gt=0)] = 2.0
+    repair_attempts: Annotated[int, knob("orders that try to complete a missing leg before it is unwound", ge=0)] = 3
+    drift_band_bps: Annotated[float, knob("hedge error that is left alone, basis points of a leg", ge=0)] = 5.0
+    drift_band_lots: Annotated[float, knob("hedge error that is left alone, lots of the coarser leg", ge=0)] = 1.0
+    coin_margin: Annotated[
+        Literal["baseline", "spot_leg"],
+        knob("margin of an inverse leg: coins that were there before, or the pair's own spot leg"),
+    ] = "baseline"
+    materiality_bps: Annotated[
+        float, knob("a book is a fact when the executable price of a clip moved by this, basis points", ge=0)
+    ] = 0.5
+    heartbeat_s: Annotated[float, knob("a book is a fact at least this often while frames arrive, seconds", gt=0)] = 10.0
+    reask_s: Annotated[float, knob("seconds after which a live order's state is asked again", gt=0)] = 10.0
+    receive_window_s: Annotated[
+        float, knob("seconds after sending in which a venue may still accept an order", gt=0)
+    ] = 5.0
+    reconcile_s: Annotated[float, knob("seconds between two comparisons with the venue's account", gt=0)] = 300.0
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What no admitted order may exceed, worst case, every live and uncertain order counted as filled."""
+
+    order_notional_max_quote: Annotated[Decimal, knob("one order's notional, quote currency", gt=0)]
+    order_qty_max_base: Annotated[Decimal | None, knob("one order's size, base currency; empty: the venue's")] = None
+    pair_notional_max_quote: Annotated[Decimal, knob("one leg of a pair, quote currency", gt=0)]
+    venue_notional_max_quote: Annotated[Decimal, knob("all legs on one venue, quote currency", gt=0)]
+    gross_notional_max_quote: Annotated[Decimal, knob("all legs of all pairs, quote currency", gt=0)]
+    net_delta_max_quote: Annotated[
+        Decimal, knob("unhedged delta of the book, in-flight legs of a group taken together, quote currency", gt=0)
+    ]
+    naked_max_quote: Annotated[
+        Decimal, knob("delta of a pair if only one leg of a group fills, quote currency", gt=0)
+    ]
+    leverage_max: Annotated[float, knob("notional of a margin account over its equity", gt=0)] = 3.0
+    margin_ratio_min: Annotated[
+        float, knob("equity over maintenance margin of a margin account, after the order", ge=1)
+    ] = 3.0
+    liquidation_distance_min: Annotated[
+        float, knob("distance of mark to liquidation, fraction of mark, after the order", ge=0, le=1)
+    ] = 0.15
+    collar_bps: Annotated[float, knob("distance of an order's price from the index, basis points", gt=0)] = 100.0
+    feed_age_max_s: Annotated[float, knob("age of a leg's feed beyond which nothing is opened, seconds", gt=0)] = 5.0
+    clock_offset_max_ms: Annotated[float, knob("clock offset left after correction, milliseconds", gt=0)] = 500.0
+    opening_orders_per_min: Annotated[int, knob("orders that open, a minute, all pairs", gt=0)] = 60
+
+
+class Fuse(Struct, frozen=True, kw_only=True):
+    """Budgets of the last line before the wire, which knows no state."""
+
+    opening_orders_per_min: Annotated[int, knob("orders that open, a minute", gt=0)] = 120
+    closing_orders_per_min: Annotated[int, knob("orders that close, a minute", gt=0)] = 240
+    opening_notional_per_min_quote: Annotated[Decimal, knob("notional that opens, a minute, quote currency", gt=0)]
+    closing_notional_per_min_quote: Annotated[Decimal, knob("notional that closes, a minute, quote currency", gt=0)]
+    deadline_s: Annotated[float, knob("silence after which an order's outcome is unknown, seconds", gt=0)] = 5.0
+
+
+class FeeRate(Struct, frozen=True):
+    """Maker and taker fee of a market family, as a fraction of notional."""
+
+    maker_rate: Decimal
+    taker_rate: Decimal
+
+
+class Balance(Struct, frozen=True):
+    """What a paper account holds at first boot."""
+
+    account: str
+    asset: str
+    amount: Decimal
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The whole configuration of a run, as journaled."""
+
+    mode: Annotated[Literal["paper", "testnet", "live"], knob("where orders go")] = "paper"
+    bot_tag: Annotated[str, Meta(pattern="^[a-z0-9]{4}$", description="first four characters of every order id")] = "bsbt"
+    nav_currency: Annotated[str, Meta(pattern="^[A-Z0-9]+$", description="currency of NAV and attribution")] = "USDT"
+    pairs: Annotated[tuple[PairSpec, ...], knob("NAME=venue:market:SYMBOL/venue:market:SYMBOL, long leg first")]
+    usdt_usd_rate: Annotated[
+        Decimal | None, knob("USD for one USDT; needed where a USDT leg meets a USD leg; empty: refuse", gt=0)
+    ] = None
+    paper_seed: Annotated[int, knob("seed of the paper venue's random draws", ge=0)] = 1
+    paper_up_ms: Annotated[float, knob("an order's way to the venue, milliseconds", ge=0)] = 5.0
+    paper_down_ms: Annotated[float, knob("an answer's way back, milliseconds", ge=0)] = 5.0
+    paper_step_us: Annotated[float, knob("modelled duration of one step, microseconds", ge=0)] = 200.0
+    paper_balances: Annotated[tuple[Balance, ...], knob("venue:market:ASSET=amount, comma separated")]
+    paper_fees_bps: Annotated[
+        dict[str, FeeRate], knob("market=maker/taker in basis points, comma separated; empty: the instrument files'")
+    ] = {}
+    paper_reference: Annotated[
+        Literal["none", "index", "mark", "mid"], knob("what stands in for a missing mark or index")
+    ] = "none"
+    paper_missing_funding: Annotated[
+        Literal["refuse", "zero", "last", "estimate"], knob("the rate of a settlement the recording has no rate for")
+    ] = "refuse"
+    strategy: Strategy
+    limits: Limits
+    fuse: Fuse

@@ -1,0 +1,216 @@
+"""The state store: everything the bot believes, as one tree.
+
+Only `bot.core.fold` writes it.  The rebalancer, the guard and the watch read it.  It holds no derived opinion
+(holds are recomputed each step) and nothing that the journal's facts and commands do not determine, so that
+folding the journal alone restores it, bit for bit: mappings are dictionaries in order of arrival, never sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from enum import Enum
+
+import msgspec
+from msgspec import Struct, field
+
+from bot.model.commands import AnyWhy, TimeInForce
+from bot.model.config import Config
+from bot.model.facts import Channel, Level
+from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
+from bot.model.instrument import Instrument, Position, Side
+from bot.model.money import ZERO
+from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
+
+
+class OrderState(Enum):
+    SENT = "SENT"
+    OPEN = "OPEN"
+    CANCELING = "CANCELING"
+    UNCERTAIN = "UNCERTAIN"
+    DONE = "DONE"  # ended with all its fills known: filled, cancelled or expired
+    DEAD = "DEAD"  # never lived: rejected or settled as not found
+
+    @property
+    def is_live(self) -> bool:
+        return self not in (OrderState.DONE, OrderState.DEAD)
+
+
+class Market(Struct):
+    """What is known of one instrument."""
+
+    instrument: Instrument
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
+    book_venue_ns: int | None = None
+    book_seen_ns: int = 0
+    heard_ns: int = 0  # receive time of the last frame of any kind, material or not
+    gapped: bool = False
+    ended: bool = False
+    mark: Decimal | None = None  # spot: its own mid
+    index: Decimal | None = None
+    mark_seen_ns: int = 0
+    funding_rate: Decimal | None = None  # running estimate, per interval
+    funding_next_ns: int = 0
+    settled_rate: Decimal | None = None
+    settled_ns: int = 0
+
+
+class Order(Struct):
+    """One order of ours, from the step that admitted it until its dedup horizon has passed."""
+
+    client_id: ClientId
+    pair: PairName
+    role: Role
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    price: Decimal
+    tif: TimeInForce
+    reduce_only: bool
+    purpose: Purpose
+    arrival_mid: Decimal
+    sent_ns: int
+    state: OrderState = OrderState.SENT
+    state_ns: int = 0
+    filled_qty: Decimal = ZERO
+    venue_order_id: str = ""
+    ask_ns: int = 0  # when its state is to be asked (again)
+    not_found: int = 0  # negative answers in a row
+    reason: str = ""
+
+    @property
+    def open_qty(self) -> Decimal:
+        """What may still fill: nothing once the order has ended."""
+        return self.qty - self.filled_qty if self.state.is_live else ZERO
+
+
+class Leg(Struct):
+    """One leg's position.  ``coin_cash`` is what an inverse leg earned in coin: realised, funding, less fees."""
+
+    role: Role
+    instrument: InstrumentId
+    position: Position = Position()
+    coin_cash: Decimal = ZERO
+
+
+class Move(Struct, frozen=True):
+    """One transition of a pair's life cycle."""
+
+    at_ns: int
+    before: PairState
+    after: PairState
+    why: str
+
+
+class Pair(Struct):
+    spec: PairSpec
+    long: Leg
+    short: Leg
+    state: PairState = PairState.FLAT
+    since_ns: int = 0
+    mode: Mode = Mode.ACTIVE
+    mode_reason: str = ""
+    entered_ns: int = 0  # first entry of the present position
+    clip_ns: int = 0  # last entry or exit group sent
+    naked_ns: int = 0  # since when the delta is beyond one lot; 0: it is not
+    repairs: int = 0  # attempts to complete in the present episode
+    idle: str = ""  # reason code of the last `NoteIdle`
+    idle_value: str = ""
+    idle_limit: str = ""
+    why: AnyWhy | None = None  # of the last group sent
+    moves: tuple[Move, ...] = ()  # of the last batch
+    in_config: bool = True
+
+    def leg(self, role: Role) -> Leg:
+        return self.long if role is Role.LONG else self.short
+
+    @property
+    def legs(self) -> tuple[Leg, Leg]:
+        return (self.long, self.short)
+
+
+class Account(Struct):
+    """One wallet: what the venue says, and what stood there at first boot."""
+
+    id: AccountId
+    balances: dict[str, Decimal] = field(default_factory=dict)
+    positions: dict[InstrumentId, Position] = field(default_factory=dict)
+    baseline: dict[str, Decimal] | None = None
+    reconciled: bool = False
+    differences: tuple[str, ...] = ()  # between the last report and the ledger
+    asked_ns: int = 0
+    reported_ns: int = 0
+    lost: dict[Channel, str] = field(default_factory=dict)
+    offset_ns: int = 0
+
+
+class Attribution(Struct):
+    """Where the change of NAV came from, in NAV currency, each bucket posted from its own source."""
+
+    funding: Decimal = ZERO
+    basis: Decimal = ZERO
+    fees: Decimal = ZERO
+    slippage: Decimal = ZERO
+    borrow: Decimal = ZERO
+    collateral: Decimal = ZERO
+    quote_fx: Decimal = ZERO
+    adl: Decimal = ZERO
+    transfers: Decimal = ZERO
+
+    def total(self) -> Decimal:
+        return sum((getattr(self, name) for name in self.__struct_fields__), ZERO)
+
+
+class Ledger(Struct):
+    """Our own books, kept from fills and payments only; compared with the venue's, never copied from them.
+
+    ``cash`` is each wallet's expected balance per asset; ``positions`` each instrument's; ``price`` an asset's
+    value in NAV currency; ``per_qty`` an instrument's value per unit at its mark (see
+    `model.instrument.reference_per_qty`).  ``opened`` becomes true, and attribution begins, when every account
+    is known and every price is there.
+    """
+
+    cash: dict[AccountId, dict[str, Decimal]] = field(default_factory=dict)
+    positions: dict[InstrumentId, Position] = field(default_factory=dict)
+    price: dict[str, Decimal] = field(default_factory=dict)
+    per_qty: dict[InstrumentId, Decimal] = field(default_factory=dict)
+    opened: bool = False
+    start_nav: Decimal = ZERO
+    start_ns: int = 0
+    total: Attribution = field(default_factory=Attribution)
+
+
+class Store(Struct):
+    config: Config | None = None
+    run_id: str = ""
+    now_ns: int = 0
+    boots_ns: tuple[int, ...] = ()
+    mode: Mode = Mode.ACTIVE
+    mode_reason: str = ""
+    markets: dict[InstrumentId, Market] = field(default_factory=dict)
+    pairs: dict[PairName, Pair] = field(default_factory=dict)
+    accounts: dict[AccountId, Account] = field(default_factory=dict)
+    orders: dict[ClientId, Order] = field(default_factory=dict)
+    next_order: int = 1
+    trades: dict[str, int] = field(default_factory=dict)  # dedup key of each fill and payment → venue time
+    ledger: Ledger = field(default_factory=Ledger)
+    rates: dict[str, Decimal] = field(default_factory=dict)  # "USDT/USD" → rate
+    drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
+    opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def encode_store(store: Store) -> bytes:
+    return _encoder.encode(store)
+
+
+def decode_store(data: bytes) -> Store:
+    return msgspec.json.decode(data, type=Store)
+
+
+def state_sha256(store: Store) -> str:
+    """Hash of the whole tree: equal stores have equal hashes, and nothing else does."""
+    return hashlib.sha256(encode_store(store)).hexdigest()
