@@ -22,7 +22,7 @@ class Entry(Struct, frozen=True):
     commands: tuple[AnyCommand, ...]
 
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+_encoder = msgspec.json.Encoder()
 _facts = msgspec.json.Decoder(tuple[AnyFact, ...])
 _commands = msgspec.json.Decoder(tuple[AnyCommand, ...])
 

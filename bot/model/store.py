@@ -200,7 +200,7 @@ class Store(Struct):
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
 
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+_encoder = msgspec.json.Encoder()
 
 
 def encode_store(store: Store) -> bytes:
