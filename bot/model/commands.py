@@ -83,7 +83,9 @@ class LegUnwound(Why, frozen=True):
     attempts: int
 
 
-AnyWhy = EntryCarry | EntryGap | ExitCarry | ExitGap | ExitHold | Flatten | DriftBand | LegMissing | LegUnwound
+AnyWhy = (
+    EntryCarry | EntryGap | ExitCarry | ExitGap | ExitHold | Flatten | DriftBand | LegMissing | LegUnwound
+)
 
 
 class Command(Struct, frozen=True, array_like=True, tag=True, gc=False):
@@ -91,7 +93,8 @@ class Command(Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class PlaceOrder(Command, frozen=True):
-    """``qty`` > 0 in venue units; ``arrival_mid`` is the mid that the decision saw, from which slippage counts."""
+    """``qty`` > 0 in venue units; ``arrival_mid`` is the mid that the decision saw, from which slippage
+    counts."""
 
     client_id: ClientId
     pair: PairName
@@ -119,7 +122,10 @@ class QueryOrder(Command, frozen=True):
 
 
 class QueryAccount(Command, frozen=True):
+    """Ask for a whole wallet; payments booked at or after ``since_ns`` are told again before the answer."""
+
     account: AccountId
+    since_ns: int = 0
 
 
 class SetMode(Command, frozen=True):
@@ -131,7 +137,8 @@ class SetMode(Command, frozen=True):
 
 
 class NoteIdle(Command, frozen=True):
-    """Why a pair is not trading, when the reason changes.  ``value`` and ``limit`` are its numbers, as text."""
+    """Why a pair is not trading, when the reason changes.  ``value`` and ``limit`` are its numbers, as
+    text."""
 
     pair: PairName
     reason: str

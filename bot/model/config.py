@@ -16,7 +16,8 @@ from bot.model.pair import PairSpec
 
 
 def knob(description: str, **bounds: float) -> Meta:
-    """A knob's meaning, unit included, and its bounds (``ge``, ``gt``, ``le``), which `bot.settings` enforces."""
+    """A knob's meaning, unit included, and its bounds (``ge``, ``gt``, ``le``), which `bot.settings`
+    enforces."""
     return Meta(description=description, extra=bounds)
 
 
@@ -31,7 +32,8 @@ class Strategy(Struct, frozen=True, kw_only=True):
         float | None, knob("enter when net annualised carry is at least this fraction; empty: off")
     ] = None
     exit_carry_apr: Annotated[
-        float, knob("leave when the carry still expected, entry costs being sunk, is below this fraction a year")
+        float,
+        knob("leave when the carry still expected, entry costs being sunk, is below this fraction a year"),
     ] = 0.0
     entry_gap_bps: Annotated[
         float | None, knob("enter when short bid over long ask, for a clip, is at least this; empty: off")
@@ -52,9 +54,15 @@ class Strategy(Struct, frozen=True, kw_only=True):
         float, knob("how far beyond the walked ladder a taker's limit may lie, basis points", ge=0)
     ] = 2.0
     patience_s: Annotated[float, knob("seconds a pair may be naked beyond one lot before repair", gt=0)] = 2.0
-    repair_attempts: Annotated[int, knob("orders that try to complete a missing leg before it is unwound", ge=0)] = 3
-    drift_band_bps: Annotated[float, knob("hedge error that is left alone, basis points of a leg", ge=0)] = 5.0
-    drift_band_lots: Annotated[float, knob("hedge error that is left alone, lots of the coarser leg", ge=0)] = 1.0
+    repair_attempts: Annotated[
+        int, knob("orders that try to complete a missing leg before it is unwound", ge=0)
+    ] = 3
+    drift_band_bps: Annotated[float, knob("hedge error that is left alone, basis points of a leg", ge=0)] = (
+        5.0
+    )
+    drift_band_lots: Annotated[
+        float, knob("hedge error that is left alone, lots of the coarser leg", ge=0)
+    ] = 1.0
     coin_margin: Annotated[
         Literal["baseline", "spot_leg"],
         knob("margin of an inverse leg: coins that were there before, or the pair's own spot leg"),
@@ -62,24 +70,31 @@ class Strategy(Struct, frozen=True, kw_only=True):
     materiality_bps: Annotated[
         float, knob("a book is a fact when the executable price of a clip moved by this, basis points", ge=0)
     ] = 0.5
-    heartbeat_s: Annotated[float, knob("a book is a fact at least this often while frames arrive, seconds", gt=0)] = 10.0
+    heartbeat_s: Annotated[
+        float, knob("a book is a fact at least this often while frames arrive, seconds", gt=0)
+    ] = 10.0
     reask_s: Annotated[float, knob("seconds after which a live order's state is asked again", gt=0)] = 10.0
     receive_window_s: Annotated[
         float, knob("seconds after sending in which a venue may still accept an order", gt=0)
     ] = 5.0
-    reconcile_s: Annotated[float, knob("seconds between two comparisons with the venue's account", gt=0)] = 300.0
+    reconcile_s: Annotated[float, knob("seconds between two comparisons with the venue's account", gt=0)] = (
+        300.0
+    )
 
 
 class Limits(Struct, frozen=True, kw_only=True):
     """What no admitted order may exceed, worst case, every live and uncertain order counted as filled."""
 
     order_notional_max_quote: Annotated[Decimal, knob("one order's notional, quote currency", gt=0)]
-    order_qty_max_base: Annotated[Decimal | None, knob("one order's size, base currency; empty: the venue's")] = None
+    order_qty_max_base: Annotated[
+        Decimal | None, knob("one order's size, base currency; empty: the venue's")
+    ] = None
     pair_notional_max_quote: Annotated[Decimal, knob("one leg of a pair, quote currency", gt=0)]
     venue_notional_max_quote: Annotated[Decimal, knob("all legs on one venue, quote currency", gt=0)]
     gross_notional_max_quote: Annotated[Decimal, knob("all legs of all pairs, quote currency", gt=0)]
     net_delta_max_quote: Annotated[
-        Decimal, knob("unhedged delta of the book, in-flight legs of a group taken together, quote currency", gt=0)
+        Decimal,
+        knob("unhedged delta of the book, in-flight legs of a group taken together, quote currency", gt=0),
     ]
     naked_max_quote: Annotated[
         Decimal, knob("delta of a pair if only one leg of a group fills, quote currency", gt=0)
@@ -91,9 +106,15 @@ class Limits(Struct, frozen=True, kw_only=True):
     liquidation_distance_min: Annotated[
         float, knob("distance of mark to liquidation, fraction of mark, after the order", ge=0, le=1)
     ] = 0.15
-    collar_bps: Annotated[float, knob("distance of an order's price from the index, basis points", gt=0)] = 100.0
-    feed_age_max_s: Annotated[float, knob("age of a leg's feed beyond which nothing is opened, seconds", gt=0)] = 5.0
-    clock_offset_max_ms: Annotated[float, knob("clock offset left after correction, milliseconds", gt=0)] = 500.0
+    collar_bps: Annotated[float, knob("distance of an order's price from the index, basis points", gt=0)] = (
+        100.0
+    )
+    feed_age_max_s: Annotated[
+        float, knob("age of a leg's feed beyond which nothing is opened, seconds", gt=0)
+    ] = 5.0
+    clock_offset_max_ms: Annotated[float, knob("clock offset left after correction, milliseconds", gt=0)] = (
+        500.0
+    )
     opening_orders_per_min: Annotated[int, knob("orders that open, a minute, all pairs", gt=0)] = 60
 
 
@@ -102,9 +123,15 @@ class Fuse(Struct, frozen=True, kw_only=True):
 
     opening_orders_per_min: Annotated[int, knob("orders that open, a minute", gt=0)] = 120
     closing_orders_per_min: Annotated[int, knob("orders that close, a minute", gt=0)] = 240
-    opening_notional_per_min_quote: Annotated[Decimal, knob("notional that opens, a minute, quote currency", gt=0)]
-    closing_notional_per_min_quote: Annotated[Decimal, knob("notional that closes, a minute, quote currency", gt=0)]
-    deadline_s: Annotated[float, knob("silence after which an order's outcome is unknown, seconds", gt=0)] = 5.0
+    opening_notional_per_min_quote: Annotated[
+        Decimal, knob("notional that opens, a minute, quote currency", gt=0)
+    ]
+    closing_notional_per_min_quote: Annotated[
+        Decimal, knob("notional that closes, a minute, quote currency", gt=0)
+    ]
+    deadline_s: Annotated[float, knob("silence after which an order's outcome is unknown, seconds", gt=0)] = (
+        5.0
+    )
 
 
 class FeeRate(Struct, frozen=True):
@@ -126,9 +153,15 @@ class Config(Struct, frozen=True, kw_only=True):
     """The whole configuration of a run, as journaled."""
 
     mode: Annotated[Literal["paper", "testnet", "live"], knob("where orders go")] = "paper"
-    bot_tag: Annotated[str, Meta(pattern="^[a-z0-9]{4}$", description="first four characters of every order id")] = "bsbt"
-    nav_currency: Annotated[str, Meta(pattern="^[A-Z0-9]+$", description="currency of NAV and attribution")] = "USDT"
-    pairs: Annotated[tuple[PairSpec, ...], knob("NAME=venue:market:SYMBOL/venue:market:SYMBOL, long leg first")]
+    bot_tag: Annotated[
+        str, Meta(pattern="^[a-z0-9]{4}$", description="first four characters of every order id")
+    ] = "bsbt"
+    nav_currency: Annotated[
+        str, Meta(pattern="^[A-Z0-9]+$", description="currency of NAV and attribution")
+    ] = "USDT"
+    pairs: Annotated[
+        tuple[PairSpec, ...], knob("NAME=venue:market:SYMBOL/venue:market:SYMBOL, long leg first")
+    ]
     usdt_usd_rate: Annotated[
         Decimal | None, knob("USD for one USDT; needed where a USDT leg meets a USD leg; empty: refuse", gt=0)
     ] = None
@@ -138,13 +171,15 @@ class Config(Struct, frozen=True, kw_only=True):
     paper_step_us: Annotated[float, knob("modelled duration of one step, microseconds", ge=0)] = 200.0
     paper_balances: Annotated[tuple[Balance, ...], knob("venue:market:ASSET=amount, comma separated")]
     paper_fees_bps: Annotated[
-        dict[str, FeeRate], knob("market=maker/taker in basis points, comma separated; empty: the instrument files'")
+        dict[str, FeeRate],
+        knob("market=maker/taker in basis points, comma separated; empty: the instrument files'"),
     ] = {}
     paper_reference: Annotated[
         Literal["none", "index", "mark", "mid"], knob("what stands in for a missing mark or index")
     ] = "none"
     paper_missing_funding: Annotated[
-        Literal["refuse", "zero", "last", "estimate"], knob("the rate of a settlement the recording has no rate for")
+        Literal["refuse", "zero", "last", "estimate"],
+        knob("the rate of a settlement the recording has no rate for"),
     ] = "refuse"
     strategy: Strategy
     limits: Limits

@@ -1,9 +1,10 @@
 """What can be traded, and the arithmetic of its contract.
 
 Quantities (``qty``) are in the venue's own unit: base currency for spot and linear contracts, contracts for
-inverse ones.  ``qty_base`` is always base currency.  A linear contract is worth ``qty × contract_size × price``
-quote; an inverse one is worth ``contract_size`` quote whatever the price, and is margined and settled in base.
-Nothing else in the project knows this difference: spot–perp, perp–perp, linear and inverse are data.
+inverse ones.  ``qty_base`` is always base currency.  A linear contract is worth ``qty × contract_size ×
+price`` quote; an inverse one is worth ``contract_size`` quote whatever the price, and is margined and
+settled in base. Nothing else in the project knows this difference: spot–perp, perp–perp, linear and inverse
+are data.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class Instrument(Struct, frozen=True):
 
 
 def base_per_qty(instrument: Instrument, price: float) -> float:
-    """Base currency in one unit of ``qty`` at ``price`` (floats: for ladders and sizing, not for the ledger)."""
+    """Base currency in one unit of ``qty`` at ``price`` (floats: for ladders and sizing, not for the
+    ledger)."""
     size = float(instrument.contract_size)
     return size / price if instrument.inverse else size
 
@@ -103,8 +105,8 @@ def notional_quote(instrument: Instrument, qty: Decimal, price: Decimal) -> Deci
 
 
 def fill_cost(instrument: Instrument, qty: Decimal, price: Decimal) -> Decimal:
-    """What ``qty`` (signed) bought at ``price`` cost: quote currency, or base currency rounded to eight places
-    for an inverse contract, where the rounding is the venue's own."""
+    """What ``qty`` (signed) bought at ``price`` cost: quote currency, or base currency rounded to eight
+    places for an inverse contract, where the rounding is the venue's own."""
     if instrument.inverse:
         return divide(qty * instrument.contract_size, price, COIN_QUANTUM)
     return qty * instrument.contract_size * price
@@ -123,8 +125,8 @@ def reference_per_qty(instrument: Instrument, price: Decimal) -> Decimal:
 def unrealised(instrument: Instrument, qty: Decimal, cost: Decimal, per_qty: Decimal) -> Decimal:
     """Profit of an open position in its settlement unit (quote, or base for an inverse contract).
 
-    ``qty`` and ``cost`` are signed alike, ``per_qty`` comes from ``reference_per_qty``.  A linear contract earns
-    value minus cost; an inverse one, whose value is counted in coin, earns cost minus value.
+    ``qty`` and ``cost`` are signed alike, ``per_qty`` comes from ``reference_per_qty``.  A linear contract
+    earns value minus cost; an inverse one, whose value is counted in coin, earns cost minus value.
     """
     value = qty * per_qty
     return cost - value if instrument.inverse else value - cost
@@ -142,15 +144,15 @@ def after_fill(
 ) -> tuple[Position, Decimal]:
     """The position after a fill of signed ``qty``, and the profit it realised (settlement unit).
 
-    Average cost, as venues book it.  The cost of the part that closes is rounded to eight places once and moved
-    out of the position, so that realised plus unrealised never depends on the order of fills.
+    Average cost, as venues book it.  The cost of the part that closes is rounded to eight places once and
+    moved out of the position, so that realised plus unrealised never depends on the order of fills.
     """
     opening = position.qty == 0 or (position.qty > 0) == (qty > 0)
     cost = fill_cost(instrument, qty, price)
     if opening:
         return Position(position.qty + qty, position.cost + cost), ZERO
     if abs(qty) > abs(position.qty):  # through zero: close all, open the rest
-        closed, realised = after_fill(instrument, position, -position.qty, price)
+        _, realised = after_fill(instrument, position, -position.qty, price)
         rest = qty + position.qty
         # the rest carries what is left of this fill's cost, so that both parts sum to the whole
         return Position(rest, cost - fill_cost(instrument, -position.qty, price)), realised

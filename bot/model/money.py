@@ -35,7 +35,9 @@ BPS = Decimal("0.0001")
 PRECISION = 60
 _TRAPS = [Inexact, FloatOperation, InvalidOperation, DivisionByZero, Overflow]
 EXACT = Context(prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=_TRAPS)
-_ROUNDING = Context(prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+_ROUNDING = Context(
+    prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
+)
 
 COIN_QUANTUM = Decimal("1e-8")  # venues book coins to eight places
 REFERENCE_QUANTUM = Decimal("1e-20")  # base currency per contract at a reference price
@@ -83,7 +85,8 @@ def _multiple(value: Decimal, step: Decimal, rounding: str) -> Decimal:
 
 
 def divide(numerator: Decimal, denominator: Decimal, quantum: Decimal) -> Decimal:
-    """``numerator / denominator`` rounded half-even to ``quantum``: the only division that money goes through."""
+    """``numerator / denominator`` rounded half-even to ``quantum``: the only division that money goes
+    through."""
     return _ROUNDING.quantize(_ROUNDING.divide(numerator, denominator), quantum)
 
 

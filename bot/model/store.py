@@ -76,6 +76,7 @@ class Order(Struct):
     filled_qty: Decimal = ZERO
     venue_order_id: str = ""
     ask_ns: int = 0  # when its state is to be asked (again)
+    asked: bool = False  # a query of ours is unanswered
     not_found: int = 0  # negative answers in a row
     reason: str = ""
 
@@ -86,7 +87,8 @@ class Order(Struct):
 
 
 class Leg(Struct):
-    """One leg's position.  ``coin_cash`` is what an inverse leg earned in coin: realised, funding, less fees."""
+    """One leg's position.  ``coin_cash`` is what an inverse leg earned in coin: realised, funding, less
+    fees."""
 
     role: Role
     instrument: InstrumentId
@@ -115,6 +117,8 @@ class Pair(Struct):
     clip_ns: int = 0  # last entry or exit group sent
     naked_ns: int = 0  # since when the delta is beyond one lot; 0: it is not
     repairs: int = 0  # attempts to complete in the present episode
+    repair_ns: int = 0  # when the last of them was sent
+    growing: bool = False  # the last group sent was an entry
     idle: str = ""  # reason code of the last `NoteIdle`
     idle_value: str = ""
     idle_limit: str = ""
@@ -139,8 +143,9 @@ class Account(Struct):
     baseline: dict[str, Decimal] | None = None
     reconciled: bool = False
     differences: tuple[str, ...] = ()  # between the last report and the ledger
-    asked_ns: int = 0
-    reported_ns: int = 0
+    asked_ns: int = 0  # when the unanswered query was sent; 0: none
+    reported_ns: int = 0  # of the last report, by our clock
+    told_ns: int = 0  # venue time up to which every payment is known to have been told
     lost: dict[Channel, str] = field(default_factory=dict)
     offset_ns: int = 0
 
@@ -165,10 +170,10 @@ class Attribution(Struct):
 class Ledger(Struct):
     """Our own books, kept from fills and payments only; compared with the venue's, never copied from them.
 
-    ``cash`` is each wallet's expected balance per asset; ``positions`` each instrument's; ``price`` an asset's
-    value in NAV currency; ``per_qty`` an instrument's value per unit at its mark (see
-    `model.instrument.reference_per_qty`).  ``opened`` becomes true, and attribution begins, when every account
-    is known and every price is there.
+    ``cash`` is each wallet's expected balance per asset; ``positions`` each instrument's; ``price`` an
+    asset's value in NAV currency; ``per_qty`` an instrument's value per unit at its mark (see
+    `model.instrument.reference_per_qty`).  ``opened`` becomes true, and attribution begins, when every
+    account is known and every price is there.
     """
 
     cash: dict[AccountId, dict[str, Decimal]] = field(default_factory=dict)
@@ -179,6 +184,18 @@ class Ledger(Struct):
     start_nav: Decimal = ZERO
     start_ns: int = 0
     total: Attribution = field(default_factory=Attribution)
+
+
+class Routes(Struct):
+    """Who is concerned by what, derived once from the configuration and the instruments."""
+
+    pairs_of: dict[InstrumentId, tuple[PairName, ...]] = field(default_factory=dict)
+    margined_in: dict[str, tuple[InstrumentId, ...]] = field(default_factory=dict)  # asset → contracts
+    held_in: dict[str, tuple[PairName, ...]] = field(
+        default_factory=dict
+    )  # asset → pairs with a spot leg of it
+    priced_by: dict[str, InstrumentId] = field(default_factory=dict)  # asset → instrument whose price it has
+    accounts: tuple[AccountId, ...] = ()
 
 
 class Store(Struct):
@@ -195,6 +212,7 @@ class Store(Struct):
     next_order: int = 1
     trades: dict[str, int] = field(default_factory=dict)  # dedup key of each fill and payment → venue time
     ledger: Ledger = field(default_factory=Ledger)
+    routes: Routes = field(default_factory=Routes)
     rates: dict[str, Decimal] = field(default_factory=dict)  # "USDT/USD" → rate
     drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute

@@ -1,0 +1,346 @@
+"""The only writer of the store.
+
+`facts` applies one batch of facts and then settles the pairs they concern; `commands` applies what was
+admitted. Both take everything they need from their arguments and the store, so that applying the journal's
+rows in order restores the store without deciding anything again (`refold`).
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bot.core import ledger, orders, pairs
+from bot.core.booking import book_fill, book_forced, book_funding, book_once, open_books, report_account
+from bot.core.marks import fold_book, fold_mark, fold_rate
+from bot.core.routes import boot, list_instrument
+from bot.model.commands import (
+    AnyCommand,
+    CancelOrder,
+    NoteIdle,
+    PlaceOrder,
+    QueryAccount,
+    QueryOrder,
+    RaiseAlert,
+    SetMode,
+)
+from bot.model.entry import Entry
+from bot.model.facts import (
+    AccountReported,
+    AnyFact,
+    BalanceSeen,
+    BookGapped,
+    BookSeen,
+    Booted,
+    CancelRejected,
+    Channel,
+    ChannelLost,
+    ChannelOpened,
+    FeedEnded,
+    ForcedFilled,
+    FundingEstimated,
+    FundingPaid,
+    FundingSettled,
+    InstrumentListed,
+    InterestCharged,
+    MarkSeen,
+    ModeOrdered,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderNotFound,
+    OrderRejected,
+    OrderReported,
+    OrderUncertain,
+    PositionSeen,
+    ProtocolDrift,
+    RateSeen,
+    Tick,
+    Transferred,
+)
+from bot.model.ids import ClientId, InstrumentId, PairName
+from bot.model.instrument import Position
+from bot.model.money import exact_arithmetic
+from bot.model.pair import Mode, Purpose
+from bot.model.store import Order, OrderState, Store
+
+MINUTE_NS = 60_000_000_000
+HOUR_NS = 60 * MINUTE_NS
+DEDUP_HORIZON_NS = 24 * HOUR_NS
+ENDED_KEPT_NS = HOUR_NS
+
+Touched = dict[PairName, None]
+
+
+def refold(store: Store, entry: Entry) -> None:
+    """Apply a stored row."""
+    facts(store, entry.at_ns, entry.facts)
+    commands(store, entry.at_ns, entry.commands)
+
+
+def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
+    """Apply a batch, in order; returns the pairs it concerns, in order of first mention.
+
+    Raises `BrokenInvariant` for a fact that cannot be: the program must stop there.
+    """
+    store.now_ns = at_ns
+    touched: Touched = {}
+    for pair in store.pairs.values():
+        if pair.moves:
+            pair.moves = ()
+    with exact_arithmetic():
+        for fact in batch:
+            _fact(store, at_ns, fact, touched)
+        if not store.ledger.opened:
+            open_books(store, at_ns)
+        for name in touched:
+            pairs.settle(store, store.pairs[name], at_ns)
+    return touched
+
+
+def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
+    match fact:
+        case BookSeen():
+            fold_book(store, fact)
+            _touch(store, fact.instrument, touched)
+        case Tick():
+            _tick(store, at_ns, fact)
+            touched.update(dict.fromkeys(store.pairs))
+        case MarkSeen():
+            fold_mark(store, fact)
+            _touch(store, fact.instrument, touched)
+        case FundingEstimated():
+            market = store.markets[fact.instrument]
+            market.funding_rate, market.funding_next_ns = fact.rate, fact.next_ns
+            market.heard_ns = max(market.heard_ns, fact.seen_ns)
+            _touch(store, fact.instrument, touched)
+        case FundingSettled():
+            if fact.instrument in store.markets:
+                market = store.markets[fact.instrument]
+                market.settled_rate, market.settled_ns = fact.rate, fact.settled_ns
+                _touch(store, fact.instrument, touched)
+        case BookGapped():
+            store.markets[fact.instrument].gapped = True
+            _touch(store, fact.instrument, touched)
+        case RateSeen():
+            fold_rate(store, fact)
+        case (
+            OrderAccepted()
+            | OrderRejected()
+            | OrderFilled()
+            | OrderCanceled()
+            | OrderExpired()
+            | CancelRejected()
+            | OrderUncertain()
+            | OrderReported()
+            | OrderNotFound()
+        ):
+            _order(store, at_ns, fact, touched)
+        case (
+            AccountReported()
+            | BalanceSeen()
+            | PositionSeen()
+            | FundingPaid()
+            | InterestCharged()
+            | Transferred()
+            | ForcedFilled()
+        ):
+            _account(store, at_ns, fact, touched)
+        case ChannelLost() | ChannelOpened():
+            _channel(store, at_ns, fact)
+            touched.update(dict.fromkeys(store.pairs))
+        case ProtocolDrift():
+            key = f"{fact.account} {fact.stream}"
+            store.drift[key] = store.drift.get(key, 0) + 1
+        case Booted():
+            boot(store, at_ns, fact)
+        case InstrumentListed():
+            list_instrument(store, fact)
+        case ModeOrdered():
+            _set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
+            touched.update(dict.fromkeys(store.pairs))
+        case FeedEnded():
+            for market in store.markets.values():
+                if market.instrument.account == fact.feed:
+                    market.ended = True
+        case _:
+            assert_never(fact)
+
+
+def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None:
+    """Apply what was admitted: from here on an order exists, and what it may fill is reserved."""
+    for command in admitted:
+        match command:
+            case PlaceOrder():
+                _place(store, at_ns, command)
+            case CancelOrder():
+                order = store.orders[command.client_id]
+                orders.move(order, OrderState.CANCELING, at_ns, command.reason)
+                order.ask_ns = at_ns + _reask_ns(store)
+            case QueryOrder():
+                order = store.orders[command.client_id]
+                order.asked, order.ask_ns = True, at_ns + _reask_ns(store)
+            case QueryAccount():
+                store.accounts[command.account].asked_ns = at_ns
+            case SetMode():
+                _set_mode(store, command.scope, command.mode, command.reason)
+            case NoteIdle():
+                pair = store.pairs[command.pair]
+                pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
+            case RaiseAlert():
+                pass  # for people: the store does not change
+            case _:
+                assert_never(command)
+
+
+def _touch(store: Store, instrument: InstrumentId, touched: Touched) -> None:
+    for name in store.routes.pairs_of.get(instrument, ()):
+        touched[name] = None
+
+
+def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
+    store.orders[command.client_id] = Order(
+        client_id=command.client_id,
+        pair=command.pair,
+        role=command.role,
+        instrument=command.instrument,
+        side=command.side,
+        qty=command.qty,
+        price=command.price,
+        tif=command.tif,
+        reduce_only=command.reduce_only,
+        purpose=command.purpose,
+        arrival_mid=command.arrival_mid,
+        sent_ns=at_ns,
+        state_ns=at_ns,
+        ask_ns=at_ns + _reask_ns(store),
+    )
+    store.next_order += 1
+    if command.purpose is Purpose.ENTER:
+        store.opening_ns = (*(ns for ns in store.opening_ns if ns > at_ns - MINUTE_NS), at_ns)
+    pairs.sent(store.pairs[command.pair], command, at_ns)
+
+
+def _tick(store: Store, at_ns: int, fact: Tick) -> None:
+    for name, seen_ns in fact.seen_ns.items():
+        market = store.markets.get(name)
+        if market is not None:
+            market.heard_ns = seen_ns
+    for account_id, offset_ns in fact.offset_ns.items():
+        if account_id in store.accounts:
+            store.accounts[account_id].offset_ns = offset_ns
+    ended = [
+        client_id
+        for client_id, order in store.orders.items()
+        if not order.state.is_live and order.state_ns < at_ns - ENDED_KEPT_NS
+    ]
+    for client_id in ended:
+        del store.orders[client_id]
+    if store.trades and next(iter(store.trades.values())) < at_ns - 2 * DEDUP_HORIZON_NS:
+        store.trades = {key: ns for key, ns in store.trades.items() if ns >= at_ns - DEDUP_HORIZON_NS}
+
+
+OrderFact = (
+    OrderAccepted | OrderRejected | OrderFilled | OrderCanceled | OrderExpired
+    | CancelRejected | OrderUncertain | OrderReported | OrderNotFound
+)  # fmt: skip
+
+
+def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
+    order = store.orders.get(ClientId(fact.client_id))
+    if order is None:
+        key = f"orders {type(fact).__name__} of an unknown order"
+        store.drift[key] = store.drift.get(key, 0) + 1
+        return
+    touched[order.pair] = None
+    match fact:
+        case OrderFilled():
+            if book_once(store, f"{fact.instrument} {fact.trade_id} {fact.client_id}", fact.venue_ns):
+                book_fill(store, order, fact)
+                orders.filled(order, at_ns)
+        case OrderAccepted():
+            orders.accepted(order, fact, at_ns)
+        case OrderRejected():
+            orders.rejected(order, fact, at_ns)
+        case OrderCanceled() | OrderExpired():
+            orders.ended(order, fact, at_ns)
+        case CancelRejected():
+            orders.cancel_rejected(order, fact, at_ns)
+        case OrderUncertain():
+            orders.uncertain(order, fact, at_ns)
+        case OrderReported():
+            orders.reported(order, fact, at_ns)
+        case OrderNotFound():
+            window_s = store.config.strategy.receive_window_s if store.config else 0.0
+            orders.not_found(order, fact, at_ns, int(window_s * 1e9))
+        case _:
+            assert_never(fact)
+
+
+AccountFact = (
+    AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
+)  # fmt: skip
+
+
+def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> None:
+    match fact:
+        case AccountReported():
+            report_account(store, at_ns, fact)
+            touched.update(dict.fromkeys(store.pairs))
+        case BalanceSeen():
+            store.accounts[fact.account].balances[fact.asset] = fact.balance
+        case PositionSeen():
+            account = store.accounts[store.markets[fact.instrument].instrument.account]
+            account.positions[fact.instrument] = Position(fact.qty, fact.cost)
+        case FundingPaid():
+            if book_once(store, f"funding {fact.transaction_id}", fact.venue_ns):
+                book_funding(store, fact)
+            _touch(store, fact.instrument, touched)
+        case InterestCharged():
+            if book_once(store, f"interest {fact.transaction_id}", fact.venue_ns):
+                ledger.charged(store, fact)
+        case Transferred():
+            if book_once(store, f"transfer {fact.transaction_id}", fact.venue_ns):
+                ledger.transferred(store, fact)
+        case ForcedFilled():
+            if book_once(store, f"{fact.instrument} {fact.trade_id} forced", fact.venue_ns):
+                book_forced(store, fact)
+            _touch(store, fact.instrument, touched)
+        case _:
+            assert_never(fact)
+
+
+def _channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) -> None:
+    """A lost order channel leaves what was in flight on it unvouched for; a private channel that opens
+    again may have missed something, so its account is to be compared."""
+    account = store.accounts.get(fact.account)
+    if account is None:
+        return
+    if isinstance(fact, ChannelOpened):
+        account.lost.pop(fact.channel, None)
+        if fact.channel is Channel.PRIVATE:
+            account.reconciled, account.asked_ns = False, 0
+        return
+    account.lost[fact.channel] = fact.reason
+    if fact.channel is Channel.MARKET:
+        return
+    for order in store.orders.values():
+        if not order.state.is_live or store.markets[order.instrument].instrument.account != fact.account:
+            continue
+        if fact.channel is Channel.PRIVATE:
+            order.ask_ns = at_ns
+        elif order.state in (OrderState.SENT, OrderState.CANCELING):
+            orders.move(order, OrderState.UNCERTAIN, at_ns, fact.reason)
+            order.ask_ns, order.not_found = at_ns, 0
+
+
+def _set_mode(store: Store, scope: str, mode: Mode, reason: str) -> None:
+    if scope == "*":
+        store.mode, store.mode_reason = mode, reason
+    elif scope in store.pairs:
+        pair = store.pairs[PairName(scope)]
+        pair.mode, pair.mode_reason = mode, reason
+
+
+def _reask_ns(store: Store) -> int:
+    return int(store.config.strategy.reask_s * 1e9) if store.config else 0

@@ -1,0 +1,122 @@
+"""How prices enter the store: books, marks, indexes and cash rates, and what stands in where one is missing.
+
+A spot instrument's mark is its own mid, by definition.  A contract's mark and index come from its venue's
+stream; where the recording has no such stream, ``paper_reference`` names the stand-in, and without one they
+stay unknown and every opening order is refused.  A stand-in never replaces a price that the stream gave.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bot.core import ledger, views
+from bot.model.facts import BookSeen, MarkSeen, RateSeen
+from bot.model.ids import InstrumentId
+from bot.model.money import ONE, REFERENCE_QUANTUM, divide
+from bot.model.store import Market, Store
+
+
+def fold_book(store: Store, fact: BookSeen) -> None:
+    market = store.markets[fact.instrument]
+    market.bids, market.asks = fact.bids, fact.asks
+    market.book_venue_ns, market.book_seen_ns = fact.venue_ns, fact.seen_ns
+    market.heard_ns = max(market.heard_ns, fact.seen_ns)
+    market.gapped = False
+    middle = views.mid(market)
+    if middle is None:
+        return
+    by_mid = store.config is not None and store.config.paper_reference == "mid"
+    if market.instrument.is_spot:
+        _set_mark(store, market, middle)
+        if by_mid:
+            _index_from_spot(store, market, middle)
+    elif by_mid and market.mark_seen_ns == 0:
+        _set_mark(store, market, middle)
+
+
+def fold_mark(store: Store, fact: MarkSeen) -> None:
+    market = store.markets[fact.instrument]
+    market.mark_seen_ns = fact.seen_ns
+    market.heard_ns = max(market.heard_ns, fact.seen_ns)
+    mark, index = fact.mark, fact.index
+    reference = store.config.paper_reference if store.config else "none"
+    if mark is None and reference == "index":
+        mark = index
+    if index is None and reference == "mark":
+        index = mark
+    if mark is not None:
+        _set_mark(store, market, mark)
+    if index is not None:
+        market.index = index
+        _index_to_spot(store, market, index)
+
+
+def fold_rate(store: Store, fact: RateSeen) -> None:
+    """A cash rate: the NAV currency's counterpart gets a price, and so does everything quoted in it."""
+    store.rates[f"{fact.base}/{fact.quote}"] = fact.rate
+    nav_currency = store.config.nav_currency if store.config else ""
+    if fact.quote == nav_currency:
+        asset, price = fact.base, fact.rate
+    elif fact.base == nav_currency:
+        asset, price = fact.quote, divide(ONE, fact.rate, REFERENCE_QUANTUM)
+    else:
+        return
+    ledger.asset_repriced(store, asset, price, by_fx=True)
+    for base, source in store.routes.priced_by.items():
+        market = store.markets[source]
+        if market.instrument.quote == asset and base != asset:
+            _price_asset(store, market, by_fx=True)
+
+
+def _set_mark(store: Store, market: Market, mark: Decimal) -> None:
+    market.mark = mark
+    if not market.instrument.is_spot:
+        ledger.instrument_remarked(store, market.instrument, mark)
+    if store.routes.priced_by.get(market.instrument.base) == market.instrument.id:
+        _price_asset(store, market, by_fx=False)
+
+
+def _price_asset(store: Store, market: Market, by_fx: bool) -> None:
+    quote_price = store.ledger.price.get(market.instrument.quote)
+    if quote_price is not None and market.mark is not None:
+        ledger.asset_repriced(store, market.instrument.base, market.mark * quote_price, by_fx)
+
+
+def _others(store: Store, instrument: InstrumentId) -> list[Market]:
+    """The markets that stand opposite an instrument in pairs."""
+    found = []
+    for name in store.routes.pairs_of.get(instrument, ()):
+        spec = store.pairs[name].spec
+        other = spec.short if spec.long == instrument else spec.long
+        if other in store.markets:
+            found.append(store.markets[other])
+    return found
+
+
+def _index_from_spot(store: Store, spot: Market, middle: Decimal) -> None:
+    """The spot leg's mid stands in for the index of contracts whose stream has none, and for its own."""
+    if not any(
+        other.index is not None and other.mark_seen_ns for other in _others(store, spot.instrument.id)
+    ):
+        spot.index = middle
+    for other in _others(store, spot.instrument.id):
+        if other.mark_seen_ns == 0 and not other.instrument.is_spot:
+            rate = views.quote_rate(store, spot.instrument.quote, other.instrument.quote)
+            if rate is not None:
+                other.index = middle * Decimal(repr(rate))
+
+
+def _index_to_spot(store: Store, contract: Market, index: Decimal) -> None:
+    """A contract's index is its spot leg's too; a contract of the same quote currency has precedence."""
+    for other in _others(store, contract.instrument.id):
+        if not other.instrument.is_spot:
+            continue
+        if other.instrument.quote == contract.instrument.quote:
+            other.index = index
+        elif not any(
+            peer.instrument.quote == other.instrument.quote and peer.index is not None
+            for peer in _others(store, other.instrument.id)
+        ):
+            rate = views.quote_rate(store, contract.instrument.quote, other.instrument.quote)
+            if rate is not None:
+                other.index = index * Decimal(repr(rate))

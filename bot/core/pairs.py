@@ -1,0 +1,147 @@
+"""The life of a pair: one table, and what moves it.
+
+    FLAT ──► ENTERING ──► HEDGED ──► EXITING ──► FLAT
+     any state ──► LEGGED ──► HEDGED | FLAT
+
+Orders sent move a pair to the right (`sent`); fills, ends of orders and the passing of time move it on
+(`settle`), once per batch.  A pair is *naked* while its delta is beyond one lot of its coarser leg, and
+LEGGED once it has been so for longer than its patience: from then on it is repaired, or unwound, before
+anything else.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bot.core.orders import BrokenInvariant
+from bot.model.commands import PlaceOrder
+from bot.model.instrument import Position
+from bot.model.money import ZERO
+from bot.model.pair import PairState, Purpose
+from bot.model.store import Market, Move, Order, Pair, Store
+from risk.exposure import pair_delta_base, tolerance_base
+
+FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
+
+LEGAL: dict[PairState, tuple[PairState, ...]] = {
+    FLAT: (ENTERING, LEGGED),
+    ENTERING: (FLAT, HEDGED, LEGGED),
+    HEDGED: (ENTERING, EXITING, FLAT, LEGGED),
+    EXITING: (FLAT, HEDGED, LEGGED),
+    LEGGED: (FLAT, HEDGED),
+}
+
+
+def move(pair: Pair, state: PairState, at_ns: int, why: str) -> None:
+    """Change a pair's state; raises `BrokenInvariant` where the table has no such row."""
+    if state not in LEGAL[pair.state]:
+        raise BrokenInvariant(f"pair {pair.spec.name}: {pair.state.value} cannot become {state.value}")
+    pair.moves = (*pair.moves, Move(at_ns, pair.state, state, why))
+    pair.state = state
+    pair.since_ns = at_ns
+
+
+def live_orders(store: Store, pair: Pair) -> list[Order]:
+    name = pair.spec.name
+    return [order for order in store.orders.values() if order.pair == name and order.state.is_live]
+
+
+def is_dust(market: Market, qty: Decimal) -> bool:
+    """Too little for the venue to trade: a named residual, not a position.  A contract is never dust, because
+    what reduces a position may be of any size."""
+    instrument = market.instrument
+    if not instrument.is_spot:
+        return qty == 0
+    size = abs(qty)
+    if size < instrument.lot or size < instrument.qty_min:
+        return True
+    return market.mark is not None and size * market.mark < instrument.notional_min
+
+
+def is_flat(store: Store, pair: Pair) -> bool:
+    """No contract is open and what spot is left is dust, or only offsets coins the inverse leg lost."""
+    coin_cash = pair.long.coin_cash + pair.short.coin_cash
+    for leg in pair.legs:
+        market = store.markets[leg.instrument]
+        qty = leg.position.qty
+        if market.instrument.is_spot and coin_cash < 0:
+            qty += coin_cash
+        if not is_dust(market, qty):
+            return False
+    return True
+
+
+def sent(pair: Pair, command: PlaceOrder, at_ns: int) -> None:
+    """An order of this pair left."""
+    pair.why = command.why
+    match command.purpose:
+        case Purpose.ENTER:
+            pair.clip_ns = at_ns
+            if pair.state in (FLAT, HEDGED):
+                if pair.state is FLAT:
+                    pair.entered_ns = at_ns
+                move(pair, ENTERING, at_ns, type(command.why).__name__)
+                pair.repairs = 0
+            pair.growing = True
+        case Purpose.EXIT:
+            pair.clip_ns = at_ns
+            if pair.state is HEDGED:
+                move(pair, EXITING, at_ns, type(command.why).__name__)
+            if pair.growing:
+                pair.repairs = 0
+            pair.growing = False
+        case Purpose.REPAIR | Purpose.UNWIND:
+            pair.repairs += 1
+            pair.repair_ns = at_ns
+        case Purpose.DRIFT:
+            pass
+
+
+def settle(store: Store, pair: Pair, at_ns: int) -> None:
+    """Move a pair on by what is now known of its legs, its orders and the time."""
+    config = store.config
+    if config is None or any(leg.instrument not in store.markets for leg in pair.legs):
+        return
+    flat, live = is_flat(store, pair), bool(live_orders(store, pair))
+    if flat and not live:
+        if pair.state is not FLAT:
+            move(pair, FLAT, at_ns, "nothing held" if pair.growing else "all sold")
+            release(store, pair)
+        pair.naked_ns = 0
+        return
+    naked = abs(pair_delta_base(store, pair)) > tolerance_base(store, pair)
+    pair.naked_ns = (pair.naked_ns or at_ns) if naked else 0
+    if naked:
+        if pair.state is not LEGGED and at_ns - pair.naked_ns > config.strategy.patience_s * 1e9:
+            move(pair, LEGGED, at_ns, "naked beyond patience")
+        return
+    if live or flat:
+        return
+    match pair.state:
+        case PairState.ENTERING:
+            move(pair, HEDGED, at_ns, "legs in ratio")
+        case PairState.EXITING:
+            withdrawn_s = config.strategy.clip_interval_s + config.strategy.patience_s
+            if at_ns - pair.clip_ns > withdrawn_s * 1e9:
+                move(pair, HEDGED, at_ns, "exit withdrawn")
+        case PairState.LEGGED:
+            pair.repairs = 0
+            move(pair, HEDGED, at_ns, "legs in ratio")
+        case PairState.FLAT:
+            move(pair, LEGGED, at_ns, "position without an entry")
+        case PairState.HEDGED:
+            pair.repairs = 0
+
+
+def release(store: Store, pair: Pair) -> None:
+    """A pair that went flat owns no coins: what its inverse leg earned stays in the margin wallet as
+    collateral, what it lost was made good by spot coins that the pair keeps no longer."""
+    coin_cash = pair.long.coin_cash + pair.short.coin_cash
+    for leg in pair.legs:
+        if coin_cash < 0 and store.markets[leg.instrument].instrument.is_spot:
+            qty = max(ZERO, leg.position.qty + coin_cash)
+            leg.position = Position(qty, leg.position.cost if qty else ZERO)
+        leg.coin_cash = ZERO
+    pair.entered_ns = 0
+    pair.repairs = 0
+    pair.growing = False

@@ -1,0 +1,252 @@
+"""What the pair should do next: groups of orders, each with its numbers, or the reason for doing nothing.
+
+Pure: it reads the store and proposes; the guard decides and `fold` writes.  The order of the questions is
+the order of their urgency: a naked leg first, then leaving, then drift, then entering.  Nothing is proposed
+for a pair that has orders in flight, nor against a book that is not known to be true.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bot.core import pairs, signals, sizing, views
+from bot.core.signals import Idle
+from bot.model.commands import (
+    AnyCommand,
+    AnyWhy,
+    CancelOrder,
+    DriftBand,
+    Flatten,
+    LegMissing,
+    LegUnwound,
+    PlaceOrder,
+    TimeInForce,
+)
+from bot.model.config import Config
+from bot.model.ids import client_id
+from bot.model.instrument import Side
+from bot.model.money import ZERO
+from bot.model.pair import Mode, PairState, Purpose, Role
+from bot.model.store import Leg, Order, OrderState, Pair, Store
+from risk import watch
+from risk.exposure import pair_delta_base, tolerance_base
+
+Group = tuple[AnyCommand, ...]
+
+REPAIR_PAUSE_NS = 250_000_000
+BLIND = ("stale_feed", "gap", "no_book", "feed_ended")
+
+
+class Draft:
+    """Builds the orders of one proposal, numbering them as the store will."""
+
+    def __init__(self, store: Store, config: Config, pair: Pair, purpose: Purpose, why: AnyWhy) -> None:
+        self.store, self.config, self.pair, self.purpose, self.why = store, config, pair, purpose, why
+        self.orders: list[PlaceOrder] = []
+
+    def add(self, role: Role, side: Side, qty: Decimal, reduce_only: bool) -> bool:
+        """Add one taker; false when its ladder or index is missing."""
+        market = views.leg_market(self.store, self.pair, role)
+        strategy, limits = self.config.strategy, self.config.limits
+        price = sizing.limit_price(market, side, qty, strategy.slippage_bps, limits.collar_bps)
+        arrival_mid = views.mid(market)
+        if price is None or arrival_mid is None:
+            return False
+        number = self.store.next_order + len(self.orders)
+        self.orders.append(
+            PlaceOrder(
+                client_id=client_id(self.config.bot_tag, self.store.run_id, number),
+                pair=self.pair.spec.name,
+                role=role,
+                instrument=market.instrument.id,
+                side=side,
+                qty=qty,
+                price=price,
+                tif=TimeInForce.IOC,
+                reduce_only=reduce_only,
+                purpose=self.purpose,
+                arrival_mid=arrival_mid,
+                why=self.why,
+            )
+        )
+        return True
+
+
+def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
+    """The next group of a pair's orders, or why there is none."""
+    live = pairs.live_orders(store, pair)
+    if live:
+        return _in_flight(config, pair, live, at_ns) or Idle("in_flight")
+    if not store.ledger.opened:
+        return Idle("warming_up")
+    if pair.naked_ns:
+        return _repair(store, config, pair, at_ns)
+    mode = watch.effective_mode(store, pair)
+    if pair.state is PairState.EXITING or (pair.state is PairState.HEDGED and mode is Mode.FLATTENING):
+        return _exit(store, config, pair, at_ns)
+    if pair.state is PairState.HEDGED:
+        found = signals.leave(store, config, pair, at_ns)
+        if not isinstance(found, Idle):
+            return _exit_clip(store, config, pair, at_ns, found)
+        drift = _drift(store, config, pair, at_ns)
+        if drift is not None:
+            return drift
+        entered = _enter(store, config, pair, at_ns)
+        return entered if isinstance(entered, tuple) else found
+    if pair.state is PairState.FLAT:
+        return _enter(store, config, pair, at_ns)
+    return Idle("settling")
+
+
+def _in_flight(config: Config, pair: Pair, live: list[Order], at_ns: int) -> Group | None:
+    """A pair that is naked beyond its patience does not wait for orders that rest: they are withdrawn."""
+    if pair.state is not PairState.LEGGED:
+        return None
+    resting = [order for order in live if order.state is OrderState.OPEN]
+    return tuple(CancelOrder(order.client_id, order.instrument, "legged") for order in resting) or None
+
+
+def _blind(store: Store, pair: Pair, at_ns: int, role: Role) -> Idle | None:
+    """A leg whose book is not known to be true cannot be priced, whatever the purpose."""
+    for hold in watch.leg_holds(store, at_ns, pair.spec.instrument(role)):
+        if hold.code in BLIND:
+            return Idle(hold.code, hold.value, hold.limit)
+    return None
+
+
+def _either_blind(store: Store, pair: Pair, at_ns: int) -> Idle | None:
+    return _blind(store, pair, at_ns, Role.LONG) or _blind(store, pair, at_ns, Role.SHORT)
+
+
+def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
+    strategy = config.strategy
+    mode = watch.effective_mode(store, pair)
+    if mode is not Mode.ACTIVE or not pair.in_config:
+        return Idle(f"mode_{mode.value}" if pair.in_config else "not_configured")
+    holds = watch.holds(store, at_ns, pair)
+    if holds:
+        return Idle(holds[0].code, holds[0].value, holds[0].limit)
+    signal = signals.entry(store, config, pair, at_ns)
+    if isinstance(signal, Idle):
+        return signal
+    if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
+        return Idle("clip_interval")
+    used = views.notional_quote(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
+    left = pair.spec.capital_quote - (used or ZERO)
+    clip = float(min(strategy.clip_quote, left))
+    if clip * 2 < float(strategy.clip_quote):
+        return Idle("capital_in_use", f"{used}", f"{pair.spec.capital_quote}")
+    size = sizing.entry_size(store, pair, clip)
+    if size is None:
+        return Idle("clip_too_small")
+    draft = Draft(store, config, pair, Purpose.ENTER, signal)
+    complete = draft.add(Role.SHORT, Side.SELL, size.short_qty, reduce_only=False)
+    if strategy.leg_policy == "together":
+        complete = complete and draft.add(Role.LONG, Side.BUY, size.long_qty, reduce_only=False)
+    return tuple(draft.orders) if complete else Idle("missing_index")
+
+
+def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
+    """The next clip of an exit under way.  It goes on until the legs are gone, unless the reason to enter has
+    come back: then it is left alone, and the pair is HEDGED again after a while."""
+    mode = watch.effective_mode(store, pair)
+    if mode is Mode.FLATTENING:
+        return _exit_clip(store, config, pair, at_ns, Flatten(store.mode_reason or pair.mode_reason))
+    if at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9:
+        return Idle("clip_interval")
+    if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
+        return Idle("exit_withdrawn")
+    why = signals.leave(store, config, pair, at_ns)
+    if isinstance(why, Idle):
+        if pair.why is None:
+            return why
+        return _exit_clip(store, config, pair, at_ns, pair.why)
+    return _exit_clip(store, config, pair, at_ns, why)
+
+
+def _exit_clip(store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy) -> Group | Idle:
+    blind = _either_blind(store, pair, at_ns)
+    if blind is not None:
+        return blind
+    size = sizing.exit_size(store, pair, float(config.strategy.clip_quote))
+    if size is None:
+        return Idle("thin_book")
+    draft = Draft(store, config, pair, Purpose.EXIT, why)
+    complete = True
+    if size.short_qty > 0:
+        complete = draft.add(Role.SHORT, Side.BUY, size.short_qty, _is_contract(store, pair.short))
+    sequenced = config.strategy.leg_policy == "sequenced" and draft.orders
+    if size.long_qty > 0 and not sequenced:
+        market = views.leg_market(store, pair, Role.LONG)
+        if not sizing.too_small(market.instrument, size.long_qty, market.bids[0][0]):
+            reduce_only = _is_contract(store, pair.long)
+            complete = complete and draft.add(Role.LONG, Side.SELL, size.long_qty, reduce_only)
+    if not complete:
+        return Idle("missing_index")
+    return tuple(draft.orders) or Idle("clip_too_small")
+
+
+def _drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle | None:
+    """Bring the delta back when it left its band; the contract leg trades, since it is the cheaper one."""
+    strategy = config.strategy
+    delta = float(pair_delta_base(store, pair))
+    leg_base = abs(float(pair.long.position.qty)) or abs(delta)
+    market = views.leg_market(store, pair, Role.LONG)
+    if not market.instrument.is_spot and market.mark is not None:
+        leg_base *= sizing.base_per_qty(market.instrument, float(market.mark))
+    lot_base = float(tolerance_base(store, pair))
+    band = max(strategy.drift_band_bps / 1e4 * leg_base, strategy.drift_band_lots * lot_base)
+    if abs(delta) <= band:
+        return None
+    blind = _either_blind(store, pair, at_ns)
+    if blind is not None:
+        return blind
+    why = DriftBand(delta, band, abs(delta) / leg_base * 1e4 if leg_base else 0.0)
+    role = Role.SHORT if _is_contract(store, pair.short) else Role.LONG
+    return _one_leg(store, config, pair, role, delta, (Purpose.DRIFT, why))
+
+
+def _repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
+    """Complete the leg that is missing while attempts last, then give back the one that is there.
+
+    While entering, the missing leg grows; otherwise the leg that is too large shrinks.  Where the first
+    choice cannot be traded, the other one is taken.
+    """
+    if pair.state in (PairState.HEDGED, PairState.FLAT):
+        return Idle("naked_within_patience")
+    if at_ns - pair.repair_ns < REPAIR_PAUSE_NS and pair.repairs:
+        return Idle("repair_pause")
+    delta = float(pair_delta_base(store, pair))
+    naked_s = (at_ns - pair.naked_ns) / 1e9
+    attempts = config.strategy.repair_attempts + (1 if config.strategy.leg_policy == "sequenced" else 0)
+    completing = pair.repairs < attempts
+    grow = (Role.SHORT if delta > 0 else Role.LONG, LegMissing(delta, naked_s, pair.repairs + 1))
+    shrink_why = LegUnwound(delta, pair.repairs) if pair.growing or not completing else grow[1]
+    shrink = (grow[0].other, shrink_why)
+    idle: Idle | None = None
+    for role, why in (grow, shrink) if pair.growing and completing else (shrink,):
+        blind = _blind(store, pair, at_ns, role)
+        if blind is not None:
+            idle = blind
+            continue
+        purpose = Purpose.REPAIR if isinstance(why, LegMissing) else Purpose.UNWIND
+        found = _one_leg(store, config, pair, role, delta, (purpose, why))
+        if not isinstance(found, Idle):
+            return found
+        idle = found
+    return idle or Idle("repair_impossible")
+
+
+def _one_leg(
+    store: Store, config: Config, pair: Pair, role: Role, delta: float, as_what: tuple[Purpose, AnyWhy]
+) -> Group | Idle:
+    found = sizing.adjustment(views.leg_market(store, pair, role), pair.leg(role), delta)
+    if found is None:
+        return Idle("residual_below_minimum", f"{delta:.10f}")
+    side, qty, reduce_only = found
+    draft = Draft(store, config, pair, *as_what)
+    return tuple(draft.orders) if draft.add(role, side, qty, reduce_only) else Idle("missing_index")
+
+
+def _is_contract(store: Store, leg: Leg) -> bool:
+    return not store.markets[leg.instrument].instrument.is_spot

@@ -1,0 +1,91 @@
+"""What a boot and a listed instrument do to the store: configuration, pairs, accounts, and who concerns
+whom."""
+
+from __future__ import annotations
+
+from bot.core import orders
+from bot.core.orders import BrokenInvariant
+from bot.model.facts import Booted, InstrumentListed
+from bot.model.ids import account_of
+from bot.model.money import ONE
+from bot.model.pair import Mode, Role
+from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Store
+
+RESTART_WINDOW_NS = 600_000_000_000
+RESTARTS_AFTER_BUGS = 3
+
+
+def boot(store: Store, at_ns: int, fact: Booted) -> None:
+    """A run begins, the first or one more.
+
+    Crash before a send, between send and answer, and plain restart are one path: everything live becomes
+    uncertain, every account is unreconciled, and the venue is asked.  Positions stay as the journal knows
+    them.
+    """
+    config = fact.config
+    store.config, store.run_id = config, fact.run_id
+    store.boots_ns = (*(ns for ns in store.boots_ns if ns > at_ns - RESTART_WINDOW_NS), at_ns)
+    store.ledger.price.setdefault(config.nav_currency, ONE)
+    for order in store.orders.values():
+        order.asked = False
+        if order.state.is_live:
+            if order.state is not OrderState.UNCERTAIN:
+                orders.move(order, OrderState.UNCERTAIN, at_ns, "restarted")
+            order.ask_ns, order.not_found = at_ns, 0
+    for account in store.accounts.values():
+        account.reconciled, account.asked_ns, account.differences = False, 0, ()
+        account.lost = {}
+    for pair in store.pairs.values():
+        pair.in_config = False
+    for spec in config.pairs:
+        known = store.pairs.get(spec.name)
+        if known is None:
+            store.pairs[spec.name] = Pair(
+                spec=spec, long=Leg(Role.LONG, spec.long), short=Leg(Role.SHORT, spec.short), since_ns=at_ns
+            )
+        elif (known.spec.long, known.spec.short) != (spec.long, spec.short):
+            raise BrokenInvariant(f"pair {spec.name}: its legs changed while it is known to the journal")
+        else:
+            known.spec, known.in_config = spec, True
+        for leg in (spec.long, spec.short):
+            store.accounts.setdefault(account_of(leg), Account(account_of(leg)))
+    if fact.previous == "bug":
+        bound = len(store.boots_ns) >= RESTARTS_AFTER_BUGS
+        mode = Mode.HALTED if bound else Mode.REDUCE_ONLY
+        if mode.rank > store.mode.rank:
+            store.mode, store.mode_reason = mode, "restarted after a bug"
+    derive(store)
+
+
+def list_instrument(store: Store, fact: InstrumentListed) -> None:
+    name = fact.instrument.id
+    if name in store.markets:
+        store.markets[name].instrument = fact.instrument
+    else:
+        store.markets[name] = Market(fact.instrument)
+    derive(store)
+
+
+def derive(store: Store) -> None:
+    """Recompute the routes: small, static maps, so that a fact finds whom it concerns without a search."""
+    routes = Routes()
+    for name, pair in store.pairs.items():
+        for leg in pair.legs:
+            routes.pairs_of[leg.instrument] = (*routes.pairs_of.get(leg.instrument, ()), name)
+            market = store.markets.get(leg.instrument)
+            if market is not None and market.instrument.is_spot:
+                base = market.instrument.base
+                if name not in routes.held_in.get(base, ()):
+                    routes.held_in[base] = (*routes.held_in.get(base, ()), name)
+    for name, market in store.markets.items():
+        instrument = market.instrument
+        if instrument.is_spot:
+            priced = routes.priced_by.get(instrument.base)
+            if priced is None or not store.markets[priced].instrument.is_spot:
+                routes.priced_by[instrument.base] = name
+        else:
+            asset = instrument.margin_asset
+            routes.margined_in[asset] = (*routes.margined_in.get(asset, ()), name)
+            routes.priced_by.setdefault(instrument.base, name)
+    routes.accounts = tuple(store.accounts)
+    store.routes = routes
