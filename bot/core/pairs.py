@@ -4,9 +4,9 @@
      any state ──► LEGGED ──► HEDGED | FLAT
 
 Orders sent move a pair to the right (`sent`); fills, ends of orders and the passing of time move it on
-(`settle`), once per batch.  A pair is *naked* while its delta is beyond one lot of its coarser leg, and
-LEGGED once it has been so for longer than its patience: from then on it is repaired, or unwound, before
-anything else.
+(`settle`), once per batch. A pair is *naked* while its delta is beyond one lot of its coarser leg (while it
+is held, beyond its drift band), and LEGGED once it has been so for longer than its patience: from then on
+it is repaired, or unwound, before anything else.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bot.core.orders import BrokenInvariant
+from bot.core.views import drift_band_base
 from bot.model.commands import PlaceOrder
 from bot.model.instrument import Position
-from bot.model.money import ZERO
+from bot.model.money import ZERO, exact
 from bot.model.pair import PairState, Purpose
 from bot.model.store import Market, Move, Order, Pair, Store
 from risk.exposure import pair_delta_base, tolerance_base
@@ -109,7 +110,7 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
             release(store, pair)
         pair.naked_ns = 0
         return
-    naked = abs(pair_delta_base(store, pair)) > tolerance_base(store, pair)
+    naked = abs(pair_delta_base(store, pair)) > _tolerance_base(store, pair)
     pair.naked_ns = (pair.naked_ns or at_ns) if naked else 0
     if naked:
         if pair.state is not LEGGED and at_ns - pair.naked_ns > config.strategy.patience_s * 1e9:
@@ -120,17 +121,25 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
     match pair.state:
         case PairState.ENTERING:
             move(pair, HEDGED, at_ns, "legs in ratio")
+            pair.growing = False
         case PairState.EXITING:
             withdrawn_s = config.strategy.clip_interval_s + config.strategy.patience_s
             if at_ns - pair.clip_ns > withdrawn_s * 1e9:
                 move(pair, HEDGED, at_ns, "exit withdrawn")
         case PairState.LEGGED:
-            pair.repairs = 0
+            pair.repairs, pair.growing = 0, False
             move(pair, HEDGED, at_ns, "legs in ratio")
         case PairState.FLAT:
             move(pair, LEGGED, at_ns, "position without an entry")
         case PairState.HEDGED:
             pair.repairs = 0
+
+
+def _tolerance_base(store: Store, pair: Pair) -> Decimal:
+    """One lot of the coarser leg; while a pair is held, its drift band, within which nothing is owed."""
+    if pair.state is HEDGED:
+        return exact(drift_band_base(store, pair))
+    return tolerance_base(store, pair)
 
 
 def release(store: Store, pair: Pair) -> None:

@@ -29,11 +29,12 @@ from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import Leg, Order, OrderState, Pair, Store
 from risk import watch
-from risk.exposure import pair_delta_base, tolerance_base
+from risk.exposure import pair_delta_base
 
 Group = tuple[AnyCommand, ...]
 
 REPAIR_PAUSE_NS = 250_000_000
+LOST_LEG = 0.25  # a hedge error of this part of a leg is no drift: somebody took the other leg
 BLIND = ("stale_feed", "gap", "no_book", "feed_ended")
 
 
@@ -79,7 +80,7 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
         return _in_flight(config, pair, live, at_ns) or Idle("in_flight")
     if not store.ledger.opened:
         return Idle("warming_up")
-    if pair.naked_ns:
+    if pair.naked_ns and pair.state is not PairState.HEDGED:
         return _repair(store, config, pair, at_ns)
     mode = watch.effective_mode(store, pair)
     if pair.state is PairState.EXITING or (pair.state is PairState.HEDGED and mode is Mode.FLATTENING):
@@ -188,16 +189,12 @@ def _exit_clip(store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy
 
 def _drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle | None:
     """Bring the delta back when it left its band; the contract leg trades, since it is the cheaper one."""
-    strategy = config.strategy
-    delta = float(pair_delta_base(store, pair))
-    leg_base = abs(float(pair.long.position.qty)) or abs(delta)
-    market = views.leg_market(store, pair, Role.LONG)
-    if not market.instrument.is_spot and market.mark is not None:
-        leg_base *= sizing.base_per_qty(market.instrument, float(market.mark))
-    lot_base = float(tolerance_base(store, pair))
-    band = max(strategy.drift_band_bps / 1e4 * leg_base, strategy.drift_band_lots * lot_base)
+    delta, band = float(pair_delta_base(store, pair)), views.drift_band_base(store, pair)
     if abs(delta) <= band:
         return None
+    leg_base = views.leg_size_base(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
+    if abs(delta) > leg_base * LOST_LEG:
+        return _repair(store, config, pair, at_ns)
     blind = _either_blind(store, pair, at_ns)
     if blind is not None:
         return blind
@@ -212,7 +209,7 @@ def _repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
     While entering, the missing leg grows; otherwise the leg that is too large shrinks.  Where the first
     choice cannot be traded, the other one is taken.
     """
-    if pair.state in (PairState.HEDGED, PairState.FLAT):
+    if pair.state is PairState.FLAT:
         return Idle("naked_within_patience")
     if at_ns - pair.repair_ns < REPAIR_PAUSE_NS and pair.repairs:
         return Idle("repair_pause")

@@ -77,15 +77,15 @@ def derive(store: Store) -> None:
                 base = market.instrument.base
                 if name not in routes.held_in.get(base, ()):
                     routes.held_in[base] = (*routes.held_in.get(base, ()), name)
-    for name, market in store.markets.items():
+    for listed, market in store.markets.items():
         instrument = market.instrument
         if instrument.is_spot:
             priced = routes.priced_by.get(instrument.base)
             if priced is None or not store.markets[priced].instrument.is_spot:
-                routes.priced_by[instrument.base] = name
+                routes.priced_by[instrument.base] = listed
         else:
             asset = instrument.margin_asset
-            routes.margined_in[asset] = (*routes.margined_in.get(asset, ()), name)
-            routes.priced_by.setdefault(instrument.base, name)
+            routes.margined_in[asset] = (*routes.margined_in.get(asset, ()), listed)
+            routes.priced_by.setdefault(instrument.base, listed)
     routes.accounts = tuple(store.accounts)
     store.routes = routes

@@ -30,14 +30,14 @@ class Size(Struct, frozen=True):
 
 
 class Executable(Struct, frozen=True):
-    """One leg as sizing sees it: instrument, executable price of a clip, base currency per unit and per
-    lot."""
+    """One leg as sizing sees it: executable price of a clip, base currency per unit and per lot, and
+    ``delta_base``, what a unit traded moves the pair's delta by (> 0), a fee paid in base included."""
 
     instrument: Instrument
     price: float
     per_qty_base: float
     lot_base: float
-    fee: float
+    delta_base: float
 
 
 def executable(market: Market, side: Side, clip_quote: float) -> Executable | None:
@@ -46,8 +46,9 @@ def executable(market: Market, side: Side, clip_quote: float) -> Executable | No
     if walked is None:
         return None
     per_qty = base_per_qty(market.instrument, walked[0])
-    fee = taker_fee_in_base(market.instrument) if side is Side.BUY else 0.0
-    return Executable(market.instrument, walked[0], per_qty, float(market.instrument.lot) * per_qty, fee)
+    lot_base = float(market.instrument.lot) * per_qty
+    delta_base = per_qty * (1.0 - side.sign * taker_fee_in_base(market.instrument, side))
+    return Executable(market.instrument, walked[0], per_qty, lot_base, delta_base)
 
 
 def entry_size(store: Store, pair: Pair, clip_quote: float) -> Size | None:
@@ -61,12 +62,12 @@ def entry_size(store: Store, pair: Pair, clip_quote: float) -> Size | None:
     base = clip_quote / long.price
     if short.lot_base >= long.lot_base:
         short_qty = _floor(base / short.per_qty_base, short.instrument)
-        owed_base = float(short_qty) * short.per_qty_base - delta_base
-        long_qty = _nearest(owed_base / (1.0 - long.fee) / long.per_qty_base, long.instrument)
+        owed_base = float(short_qty) * short.delta_base - delta_base
+        long_qty = _nearest(owed_base / long.delta_base, long.instrument)
     else:
         long_qty = _floor(base / long.per_qty_base, long.instrument)
-        owed_base = float(long_qty) * long.per_qty_base * (1.0 - long.fee) + delta_base
-        short_qty = _nearest(owed_base / short.per_qty_base, short.instrument)
+        owed_base = float(long_qty) * long.delta_base + delta_base
+        short_qty = _nearest(owed_base / short.delta_base, short.instrument)
     if too_small(long.instrument, long_qty, long.price) or too_small(
         short.instrument, short_qty, short.price
     ):
@@ -75,31 +76,30 @@ def entry_size(store: Store, pair: Pair, clip_quote: float) -> Size | None:
 
 
 def exit_size(store: Store, pair: Pair, clip_quote: float) -> Size | None:
-    """A clip of an exit; all that is left when that is little more than a clip.
+    """A clip of an exit; all that is left when that is little more than a clip, or when the clip would sell
+    the last of the long leg. A leg that has nothing to close has quantity zero.
 
-    A leg that has nothing to close has quantity zero.  ``None`` when a ladder is too thin.
+    ``None`` when a ladder is too thin.
     """
     long_held, short_held = pair.long.position.qty, -pair.short.position.qty
     long_market, short_market = store.markets[pair.spec.long], store.markets[pair.spec.short]
     whole_quote = max(_worth(long_market, long_held), _worth(short_market, short_held))
     whole = whole_quote <= clip_quote * LAST_CLIP
-    walk_quote_size = whole_quote if whole else clip_quote
-    if walk_quote_size <= 0.0:
+    if whole_quote <= 0.0:
         return None
-    long = executable(long_market, Side.SELL, walk_quote_size)
-    short = executable(short_market, Side.BUY, walk_quote_size)
+    long = executable(long_market, Side.SELL, whole_quote if whole else clip_quote)
+    short = executable(short_market, Side.BUY, whole_quote if whole else clip_quote)
     if long is None or short is None:
         return None
     delta_base = float(pair_delta_base(store, pair))
-    if whole:
-        short_qty = short_held
-    else:
+    short_qty = short_held
+    if not whole:
         wanted = clip_quote / short.price / short.per_qty_base
         short_qty = min(short_held, max(short.instrument.lot, _floor(wanted, short.instrument)))
-    owed_base = delta_base + float(short_qty) * short.per_qty_base
-    long_qty = min(
-        floor_to(long_held, long.instrument.lot), _nearest(owed_base / long.per_qty_base, long.instrument)
-    )
+    long_left = floor_to(long_held, long.instrument.lot)
+    long_qty = _nearest((delta_base + float(short_qty) * short.delta_base) / long.delta_base, long.instrument)
+    if long_qty >= long_left:  # coins an inverse leg earned cannot be sold from the long one
+        short_qty, long_qty = short_held, long_left
     if whole and not long.instrument.is_spot:
         long_qty = long_held
     return Size(max(ZERO, long_qty), max(ZERO, short_qty))
@@ -115,8 +115,8 @@ def adjustment(market: Market, leg: Leg, delta_base: float) -> tuple[Side, Decim
     if not levels:
         return None
     instrument, price = market.instrument, levels[0][0]
-    fee = taker_fee_in_base(instrument) if side is Side.BUY else 0.0
-    qty = _floor(abs(delta_base) / (1.0 - fee) / base_per_qty(instrument, price), instrument)
+    kept = 1.0 - side.sign * taker_fee_in_base(instrument, side)
+    qty = _floor(abs(delta_base) / kept / base_per_qty(instrument, price), instrument)
     held = leg.position.qty
     shrinking = held != 0 and (held > 0) != (side is Side.BUY)
     if shrinking:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bot.core import fold, rebalancer, recon
 from bot.core.signals import Idle
-from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder, RaiseAlert
-from bot.model.facts import AnyFact
+from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder, RaiseAlert, SetMode
+from bot.model.facts import AnyFact, ForcedFilled
 from bot.model.money import exact_arithmetic
-from bot.model.pair import PairState
+from bot.model.pair import Mode, PairState
 from bot.model.store import Pair, Store
 from risk import guard, watch
 from risk.exposure import pair_delta_base
@@ -30,6 +30,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
     out: list[Admitted] = []
     with exact_arithmetic():
         _put(store, at_ns, watch.mode_changes(store, at_ns), out)
+        _put(store, at_ns, _frozen(store, facts), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for name in touched:
             pair = store.pairs[name]
@@ -56,6 +57,19 @@ def _put(store: Store, at_ns: int, wanted: tuple[AnyCommand, ...], out: list[Adm
             continue
         fold.commands(store, at_ns, (command,))
         out.extend(verdict)
+
+
+def _frozen(store: Store, facts: tuple[AnyFact, ...]) -> tuple[AnyCommand, ...]:
+    """A forced fill freezes its pair's entries until an operator has looked, and is told at once."""
+    out: list[AnyCommand] = []
+    for fact in facts:
+        if isinstance(fact, ForcedFilled):
+            for name in store.routes.pairs_of.get(fact.instrument, ()):
+                text = f"{fact.cause}: {fact.instrument} {fact.side.value} {fact.qty} at {fact.price}"
+                if store.pairs[name].mode is Mode.ACTIVE:
+                    out.append(SetMode(name, Mode.PAUSED, text))
+                out.append(RaiseAlert(f"forced:{fact.trade_id}", "critical", f"pair {name}: {text}"))
+    return tuple(out)
 
 
 def _alerts(store: Store, pair: Pair) -> tuple[RaiseAlert, ...]:

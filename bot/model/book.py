@@ -1,18 +1,19 @@
 """An order book: every level the venue told, and the order of the few that matter.
 
-Each side keeps all sizes in a dictionary and sorted prices only for a window near the touch, because most updates
-change levels that nobody will read before they are gone.  The window is rebuilt from the dictionary when it runs
-dry and cut when it grows.  What must stay true: the window holds exactly the known prices that are not worse than
-its edge, so that reading ``n`` levels gives the same answer as sorting the whole side.
+Each side keeps all sizes in a dictionary and sorted prices only for a window near the touch, because most
+updates change levels that nobody will read before they are gone.  The window is rebuilt from the dictionary
+when it runs dry and cut when it grows.  What must stay true: the window holds exactly the known prices that
+are not worse than its edge, so that reading ``n`` levels gives the same answer as sorting the whole side.
 
-Prices and sizes are floats in the venue's own units.  Equal text gives equal floats, which is what makes a price a
-key.  Prices are positive and finite, sizes zero (the level is gone) or positive; the codec checks that.
+Prices and sizes are floats in the venue's own units.  Equal text gives equal floats, which is what makes a
+price a key.  Prices are positive and finite, sizes zero (the level is gone) or positive; the codec checks
+that.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 from math import inf
 
@@ -64,7 +65,7 @@ class BookSide:
             else:
                 sizes.pop(price, None)
         if not _WINDOW_MIN <= len(near) <= _WINDOW_MAX:
-            self._fit(_WINDOW)
+            self._fit()
 
     def replace(self, levels: Iterable[Quote]) -> None:
         """Forget everything and take ``levels``."""
@@ -73,54 +74,54 @@ class BookSide:
 
     def set_best(self, price: float, qty: float) -> None:
         """``price`` is the best now, with size ``qty`` > 0: better levels are gone."""
-        near = self._near
-        if near and near[self._best] == price:
-            self._sizes[price] = qty
-            return
-        for gone in self.better_than(price):
-            del self._sizes[gone]
-        # the window may have been cut right through: what is left of it is told by the sizes
-        self._near = [known for known in near if known in self._sizes]
-        self._fit(_WINDOW)
+        near, sizes = self._near, self._sizes
+        if near:
+            if near[self._best] == price:
+                sizes[price] = qty
+                return
+            if self.is_bid:
+                while near and near[-1] > price:
+                    del sizes[near.pop()]
+            else:
+                split = bisect_left(near, price)
+                for gone in near[:split]:
+                    del sizes[gone]
+                del near[:split]
+            if not near:  # the whole window was better, and so may be levels beyond it
+                for gone in self.better_than(price):
+                    del sizes[gone]
+                self._rebuild(_WINDOW)
         self.apply(((price, qty),))
 
     def better_than(self, price: float) -> list[float]:
         """Prices better than ``price``, in no particular order."""
-        if not self._near or self._near[self._best] == price:
-            return []
-        if self._low <= price <= self._high:
-            split = bisect_left(self._near, price)
-            if not self.is_bid:
-                return self._near[:split]
-            return self._near[split + (split < len(self._near) and self._near[split] == price) :]
         if self.is_bid:
             return [known for known in self._sizes if known > price]
         return [known for known in self._sizes if known < price]
 
     def levels(self, count: int) -> list[Quote]:
         """The ``count`` best levels, best first; fewer where the side has fewer."""
-        if len(self._near) < count:
-            self._fit(max(_WINDOW, count))
-        prices: Sequence[float] = self._near
         sizes = self._sizes
-        best_first = reversed(prices) if self.is_bid else iter(prices)
+        if len(self._near) < count and len(self._near) < len(sizes):
+            self._rebuild(max(_WINDOW, count))
+        best_first = reversed(self._near) if self.is_bid else iter(self._near)
         return [(price, sizes[price]) for price in islice(best_first, count)]
 
     def prices(self) -> list[float]:
         """Every known price, in no particular order."""
         return list(self._sizes)
 
-    def _fit(self, window: int) -> None:
+    def _fit(self) -> None:
         near = self._near
         if len(near) > _WINDOW_MAX:
             if self.is_bid:
-                del near[:-window]
+                del near[:-_WINDOW]
                 self._low = near[0]
             else:
-                del near[window:]
+                del near[_WINDOW:]
                 self._high = near[-1]
         elif len(near) < len(self._sizes):
-            self._rebuild(window)
+            self._rebuild(_WINDOW)
 
     def _rebuild(self, window: int) -> None:
         ordered = sorted(self._sizes)
