@@ -1,0 +1,107 @@
+"""A journal in words: every row as one JSON object a line, or a few rows for a person to read.
+
+Field names as in the types, decimals as strings, and times as ISO 8601 in UTC, their names ending in ``_at``
+instead of ``_ns``; a time that is not set is null.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from bot.model import money
+from bot.model.entry import Entry
+from bot.shell.journal import read_entries
+
+_DURATIONS = frozenset({"offset_ns"})
+_SECOND_NS = 1_000_000_000
+
+
+def export(path: Path, stream: TextIO) -> None:
+    """Write every row of the journal as a JSON object a line.  Raises `JournalError`."""
+    for entry in read_entries(path):
+        row = {
+            "seq": entry.seq,
+            "at": iso(entry.at_ns),
+            "facts": [named(fact) for fact in entry.facts],
+            "commands": [named(command) for command in entry.commands],
+        }
+        stream.write(_json(row) + "\n")
+
+
+def show(path: Path, stream: TextIO, *, last: int = 10, seq: tuple[int, int] | None = None) -> None:
+    """Write the last rows, or those from ``seq[0]`` to ``seq[1]``, in lines.  Raises `JournalError`."""
+    entries: Iterable[Entry]
+    if seq is None:
+        entries = deque(read_entries(path), maxlen=last)
+    else:
+        entries = (entry for entry in read_entries(path, until_seq=seq[1]) if entry.seq >= seq[0])
+    for entry in entries:
+        stream.write(f"{entry.seq}  {iso(entry.at_ns)}\n")
+        for sign, items in (("  ", entry.facts), ("=>", entry.commands)):
+            for item in items:
+                fields = named(item)
+                kind = type(item).__name__
+                words = [f"{name}={_plain(value)}" for name, value in fields.items() if name != "type"]
+                stream.write(f"  {sign} {' '.join([kind, *words])}\n")
+
+
+def iso(at_ns: int) -> str:
+    """A time in nanoseconds since 1970 as ISO 8601 in UTC, to the nanosecond."""
+    seconds, rest_ns = divmod(at_ns, _SECOND_NS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
+
+
+def named(item: msgspec.Struct) -> dict[str, object]:
+    """A struct as a mapping of its field names, its type first if it has a tag."""
+    fields: dict[str, object] = {}
+    if type(item).__struct_config__.tag is not None:
+        fields["type"] = type(item).__name__
+    for name in item.__struct_fields__:
+        value = getattr(item, name)
+        if name.endswith("_ns") and name not in _DURATIONS:
+            fields[name.removesuffix("_ns") + "_at"] = _time(value)
+        else:
+            fields[name] = _value(value)
+    return fields
+
+
+def _time(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _time(one) for key, one in value.items()}
+    return iso(value) if isinstance(value, int) and value else None
+
+
+def _value(value: object) -> object:
+    match value:
+        case Decimal():
+            return money.text(value)
+        case Enum():
+            return value.value
+        case msgspec.Struct():
+            return named(value)
+        case dict():
+            return {key: _value(one) for key, one in value.items()}
+        case tuple() | list():
+            return [_value(one) for one in value]
+        case _:
+            return value
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _plain(value: object) -> str:
+    """A value without quotes where it needs none."""
+    if isinstance(value, str) and re.fullmatch(r"[^\s=\"]+", value):
+        return value
+    return _json(value)
