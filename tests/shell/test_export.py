@@ -1,0 +1,78 @@
+"""Journals in words: field names, decimals as strings, times in ISO 8601."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from bot.model.commands import NoteIdle
+from bot.model.facts import Tick
+from bot.model.ids import AccountId, PairName
+from bot.shell.export import export, iso, named, show
+from bot.shell.journal import JournalWriter
+from tests.shell.samples import PERP, SPOT, START, book, boot, make_instrument, mark, place
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "run.journal"
+    with JournalWriter(path) as journal:
+        journal.append(START, (boot(),), ())
+        journal.append(START + 1, (book(START + 1), mark(START + 1)), (place(),))
+        journal.append(START + 2, (Tick({SPOT: START}, {AccountId("binance:spot"): 5}),), ())
+        idle = NoteIdle(PairName("BTC"), "no_gap", "-3.5 bps", "")
+        journal.append(START + 3, (mark(START + 3, index=None),), (idle,))
+    return path
+
+
+def test_every_row_is_one_json_line_with_names(stored: Path) -> None:
+    out = io.StringIO()
+    export(stored, out)
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [row["seq"] for row in rows] == [1, 2, 3, 4]
+    assert rows[0]["facts"][0]["config"]["limits"]["order_notional_max_quote"] == "1000000"
+    assert rows[0]["facts"][0]["from_at"] is None
+    assert rows[1]["at"] == "2024-08-08T21:00:00.250000001Z"
+    assert rows[1]["facts"][0] == {
+        "type": "BookSeen",
+        "instrument": SPOT,
+        "bids": [[60000.0, 1.0]],
+        "asks": [[60001.0, 2.0]],
+        "venue_at": "2024-08-08T21:00:00.249000001Z",
+        "seen_at": "2024-08-08T21:00:00.250000001Z",
+    }
+    assert rows[1]["facts"][1]["mark"] == "60000"
+    (order,) = rows[1]["commands"]
+    assert (order["qty"], order["side"], order["tif"], order["purpose"]) == ("0.01", "buy", "IOC", "enter")
+    assert order["why"] == {"type": "DriftBand", "delta_base": 1.0, "band_base": 0.5, "error_bps": 2.0}
+    assert rows[2]["facts"][0] == {
+        "type": "Tick",
+        "seen_at": {SPOT: "2024-08-08T21:00:00.250000000Z"},
+        "offset_ns": {"binance:spot": 5},
+    }
+    assert rows[3]["facts"][0]["index"] is None
+
+
+def test_a_person_sees_the_last_rows_or_those_asked_for(stored: Path) -> None:
+    out = io.StringIO()
+    show(stored, out, last=1)
+    assert out.getvalue() == (
+        "4  2024-08-08T21:00:00.250000003Z\n"
+        f"     MarkSeen instrument={PERP} mark=60000 index=null venue_at=2024-08-08T21:00:00.250000003Z"
+        " seen_at=2024-08-08T21:00:00.250000003Z\n"
+        '  => NoteIdle pair=BTC reason=no_gap value="-3.5 bps" limit=""\n'
+    )
+    out = io.StringIO()
+    show(stored, out, seq=(2, 3))
+    assert [line.split()[0] for line in out.getvalue().splitlines() if line[0].isdigit()] == ["2", "3"]
+
+
+def test_times_have_nanoseconds_and_untagged_structs_have_no_type() -> None:
+    assert iso(1_500_000_000_000_000_001) == "2017-07-14T02:40:00.000000001Z"
+    fields = named(make_instrument(PERP))
+    assert "type" not in fields
+    assert (fields["kind"], fields["tick"], fields["expiry_at"]) == ("perp", "0.1", None)
+    assert PERP in fields.values()
