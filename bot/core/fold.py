@@ -69,7 +69,7 @@ HOUR_NS = 60 * MINUTE_NS
 DEDUP_HORIZON_NS = 24 * HOUR_NS
 ENDED_KEPT_NS = HOUR_NS
 
-Touched = dict[PairName, None]
+Touched = dict[PairName, bool]  # whether only the clock concerns the pair
 
 
 def refold(store: Store, entry: Entry) -> None:
@@ -93,8 +93,10 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
             _fact(store, at_ns, fact, touched)
         if not store.ledger.opened:
             open_books(store, at_ns)
-        for name in touched:
-            pairs.settle(store, store.pairs[name], at_ns)
+        for name, by_clock in touched.items():
+            pair = store.pairs[name]
+            if not by_clock or pair.naked_ns or pair.state not in pairs.AT_REST:
+                pairs.settle(store, pair, at_ns)
     return touched
 
 
@@ -105,7 +107,8 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
             _touch(store, fact.instrument, touched)
         case Tick():
             _tick(store, at_ns, fact)
-            touched.update(dict.fromkeys(store.pairs))
+            for name in store.pairs:
+                touched.setdefault(name, True)
         case MarkSeen():
             fold_mark(store, fact)
             _touch(store, fact.instrument, touched)
@@ -148,7 +151,7 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
             _account(store, at_ns, fact, touched)
         case ChannelLost() | ChannelOpened():
             _channel(store, at_ns, fact)
-            touched.update(dict.fromkeys(store.pairs))
+            touched.update(dict.fromkeys(store.pairs, False))
         case ProtocolDrift():
             key = f"{fact.account} {fact.stream}"
             store.drift[key] = store.drift.get(key, 0) + 1
@@ -158,7 +161,7 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
             list_instrument(store, fact)
         case ModeOrdered():
             _set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
-            touched.update(dict.fromkeys(store.pairs))
+            touched.update(dict.fromkeys(store.pairs, False))
         case FeedEnded():
             for market in store.markets.values():
                 if market.instrument.account == fact.feed:
@@ -195,7 +198,7 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
 
 def _touch(store: Store, instrument: InstrumentId, touched: Touched) -> None:
     for name in store.routes.pairs_of.get(instrument, ()):
-        touched[name] = None
+        touched[name] = False
 
 
 def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
@@ -252,7 +255,7 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
         key = f"orders {type(fact).__name__} of an unknown order"
         store.drift[key] = store.drift.get(key, 0) + 1
         return
-    touched[order.pair] = None
+    touched[order.pair] = False
     match fact:
         case OrderFilled():
             if book_once(store, f"{fact.instrument} {fact.trade_id} {fact.client_id}", fact.venue_ns):
@@ -286,7 +289,7 @@ def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> N
     match fact:
         case AccountReported():
             report_account(store, at_ns, fact)
-            touched.update(dict.fromkeys(store.pairs))
+            touched.update(dict.fromkeys(store.pairs, False))
         case BalanceSeen():
             store.accounts[fact.account].balances[fact.asset] = fact.balance
         case PositionSeen():

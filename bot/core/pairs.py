@@ -23,6 +23,7 @@ from bot.model.store import Market, Move, Order, Pair, Store
 from risk.exposure import pair_delta_base, tolerance_base
 
 FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
+AT_REST = (FLAT, HEDGED)  # states that time alone does not end, unless the pair is naked
 
 LEGAL: dict[PairState, tuple[PairState, ...]] = {
     FLAT: (ENTERING, LEGGED),

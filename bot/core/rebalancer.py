@@ -82,21 +82,31 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
         return Idle("warming_up")
     if pair.naked_ns and pair.state is not PairState.HEDGED:
         return _repair(store, config, pair, at_ns)
-    mode = watch.effective_mode(store, pair)
-    if pair.state is PairState.EXITING or (pair.state is PairState.HEDGED and mode is Mode.FLATTENING):
+    if pair.state is PairState.FLAT:
+        return _enter(store, config, pair, at_ns, watch.holds(store, at_ns, pair))
+    if pair.state is PairState.EXITING:
         return _exit(store, config, pair, at_ns)
     if pair.state is PairState.HEDGED:
-        found = signals.leave(store, config, pair, at_ns)
-        if not isinstance(found, Idle):
-            return _exit_clip(store, config, pair, at_ns, found)
-        drift = _drift(store, config, pair, at_ns)
-        if drift is not None:
-            return drift
-        entered = _enter(store, config, pair, at_ns)
-        return entered if isinstance(entered, tuple) else found
-    if pair.state is PairState.FLAT:
-        return _enter(store, config, pair, at_ns)
+        return _held(store, config, pair, at_ns)
     return Idle("settling")
+
+
+def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
+    """Leave, bring the hedge back, or add a clip, in this order."""
+    holds = watch.holds(store, at_ns, pair)
+    for hold in holds:
+        if hold.code in BLIND:
+            return Idle(hold.code, hold.value, hold.limit)
+    if watch.effective_mode(store, pair) is Mode.FLATTENING:
+        return _exit(store, config, pair, at_ns)
+    found = signals.leave(store, config, pair, at_ns)
+    if not isinstance(found, Idle):
+        return _exit_clip(store, config, pair, at_ns, found)
+    drift = _drift(store, config, pair, at_ns)
+    if drift is not None:
+        return drift
+    entered = _enter(store, config, pair, at_ns, holds)
+    return entered if isinstance(entered, tuple) else found
 
 
 def _in_flight(config: Config, pair: Pair, live: list[Order], at_ns: int) -> Group | None:
@@ -119,24 +129,25 @@ def _either_blind(store: Store, pair: Pair, at_ns: int) -> Idle | None:
     return _blind(store, pair, at_ns, Role.LONG) or _blind(store, pair, at_ns, Role.SHORT)
 
 
-def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
+def _enter(
+    store: Store, config: Config, pair: Pair, at_ns: int, holds: tuple[watch.Hold, ...]
+) -> Group | Idle:
     strategy = config.strategy
     mode = watch.effective_mode(store, pair)
     if mode is not Mode.ACTIVE or not pair.in_config:
         return Idle(f"mode_{mode.value}" if pair.in_config else "not_configured")
-    holds = watch.holds(store, at_ns, pair)
     if holds:
         return Idle(holds[0].code, holds[0].value, holds[0].limit)
-    signal = signals.entry(store, config, pair, at_ns)
-    if isinstance(signal, Idle):
-        return signal
-    if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
-        return Idle("clip_interval")
     used = views.notional_quote(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
     left = pair.spec.capital_quote - (used or ZERO)
     clip = float(min(strategy.clip_quote, left))
     if clip * 2 < float(strategy.clip_quote):
         return Idle("capital_in_use", f"{used}", f"{pair.spec.capital_quote}")
+    signal = signals.entry(store, config, pair, at_ns)
+    if isinstance(signal, Idle):
+        return signal
+    if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
+        return Idle("clip_interval")
     size = sizing.entry_size(store, pair, clip)
     if size is None:
         return Idle("clip_too_small")
@@ -195,9 +206,6 @@ def _drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle
     leg_base = views.leg_size_base(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
     if abs(delta) > leg_base * LOST_LEG:
         return _repair(store, config, pair, at_ns)
-    blind = _either_blind(store, pair, at_ns)
-    if blind is not None:
-        return blind
     why = DriftBand(delta, band, abs(delta) / leg_base * 1e4 if leg_base else 0.0)
     role = Role.SHORT if _is_contract(store, pair.short) else Role.LONG
     return _one_leg(store, config, pair, role, delta, (Purpose.DRIFT, why))

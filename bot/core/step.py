@@ -9,7 +9,7 @@ from __future__ import annotations
 from bot.core import fold, rebalancer, recon
 from bot.core.signals import Idle
 from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder, RaiseAlert, SetMode
-from bot.model.facts import AnyFact, ForcedFilled
+from bot.model.facts import AnyFact, ForcedFilled, Tick
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
 from bot.model.store import Pair, Store
@@ -29,8 +29,9 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
         return ()
     out: list[Admitted] = []
     with exact_arithmetic():
-        _put(store, at_ns, watch.mode_changes(store, at_ns), out)
-        _put(store, at_ns, _frozen(store, facts), out)
+        if not _only_time_passed(store, facts):
+            _put(store, at_ns, watch.mode_changes(store, at_ns), out)
+            _put(store, at_ns, _frozen(store, facts), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for name in touched:
             pair = store.pairs[name]
@@ -47,6 +48,14 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
             if found.reason != pair.idle:
                 _put(store, at_ns, (NoteIdle(name, found.reason, found.value, found.limit),), out)
     return tuple(out)
+
+
+def _only_time_passed(store: Store, facts: tuple[AnyFact, ...]) -> bool:
+    """Whether no exposure, price or mode can have changed since the last step: ticks, and nobody naked."""
+    for fact in facts:
+        if type(fact) is not Tick:
+            return False
+    return not any(pair.naked_ns for pair in store.pairs.values())
 
 
 def _put(store: Store, at_ns: int, wanted: tuple[AnyCommand, ...], out: list[Admitted]) -> None:
