@@ -12,7 +12,7 @@ from decimal import Decimal
 from bot.core import fold, views
 from bot.model.commands import CancelOrder, PlaceOrder, QueryAccount, QueryOrder, RaiseAlert
 from bot.model.entry import Entry
-from bot.model.ids import ClientId, InstrumentId
+from bot.model.ids import ClientId
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import OrderState, Store
@@ -65,23 +65,15 @@ class Laws:
             return
         if notional > config.limits.order_notional_max_quote * Decimal("1.01"):
             self._break(entry, f"order {order.client_id} is worth {notional}")
-        worst = views.notional_quote(market, self._worst_qty(order.instrument))
+        worst = views.notional_quote(market, self._worst_qty(order))
         if worst is None or worst > config.limits.pair_notional_max_quote:
             self._break(entry, f"{order.instrument} could reach {worst}, beyond the pair's limit")
 
-    def _worst_qty(self, instrument: InstrumentId) -> Decimal:
-        held = sum(
-            (
-                leg.position.qty
-                for pair in self.store.pairs.values()
-                for leg in pair.legs
-                if leg.instrument == instrument
-            ),
-            ZERO,
-        )
+    def _worst_qty(self, placed: PlaceOrder) -> Decimal:
+        held = self.store.pairs[placed.pair].leg(placed.role).position.qty
         open_ = {1: ZERO, -1: ZERO}
         for order in self.store.orders.values():
-            if order.instrument == instrument:
+            if (order.pair, order.role) == (placed.pair, placed.role):
                 open_[order.side.sign] += order.open_qty
         return max(abs(held + open_[1]), abs(held - open_[-1]))
 

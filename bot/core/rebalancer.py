@@ -152,9 +152,10 @@ def _enter(
     if size is None:
         return Idle("clip_too_small")
     draft = Draft(store, config, pair, Purpose.ENTER, signal)
-    complete = draft.add(Role.SHORT, Side.SELL, size.short_qty, reduce_only=False)
-    if strategy.leg_policy == "together":
-        complete = complete and draft.add(Role.LONG, Side.BUY, size.long_qty, reduce_only=False)
+    complete = True
+    if strategy.leg_policy == "together":  # the long leg goes first: where it is the margin, it must be there
+        complete = draft.add(Role.LONG, Side.BUY, size.long_qty, reduce_only=False)
+    complete = complete and draft.add(Role.SHORT, Side.SELL, size.short_qty, reduce_only=False)
     return tuple(draft.orders) if complete else Idle("missing_index")
 
 

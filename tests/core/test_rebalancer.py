@@ -50,7 +50,7 @@ def test_a_gap_at_its_threshold_enters_and_below_it_does_not(short: str) -> None
     assert idle(world) == "gap_below_entry"
     world.quote(60_000.0, 5.5)
     orders = world.placed()
-    assert [(order.role, order.side) for order in orders] == [(Role.SHORT, Side.SELL), (Role.LONG, Side.BUY)]
+    assert [(order.role, order.side) for order in orders] == [(Role.LONG, Side.BUY), (Role.SHORT, Side.SELL)]
     why = orders[0].why
     assert isinstance(why, EntryGap)
     assert why.gap_bps == pytest.approx(5.5, abs=0.02)
