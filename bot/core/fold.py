@@ -25,6 +25,7 @@ from bot.model.commands import (
 )
 from bot.model.entry import Entry
 from bot.model.facts import (
+    AccountFact,
     AccountReported,
     AnyFact,
     BalanceSeen,
@@ -42,11 +43,13 @@ from bot.model.facts import (
     FundingSettled,
     InstrumentListed,
     InterestCharged,
+    MarketFact,
     MarkSeen,
     ModeOrdered,
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
+    OrderFact,
     OrderFilled,
     OrderNotFound,
     OrderRejected,
@@ -55,6 +58,7 @@ from bot.model.facts import (
     PositionSeen,
     ProtocolDrift,
     RateSeen,
+    RunFact,
     Tick,
     Transferred,
 )
@@ -101,73 +105,66 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
 
 
 def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
+    if isinstance(fact, MarketFact):
+        _market(store, fact, touched)
+    elif isinstance(fact, RunFact):
+        _run(store, at_ns, fact, touched)
+    elif isinstance(fact, OrderFact):
+        _order(store, at_ns, fact, touched)
+    else:
+        _account(store, at_ns, fact, touched)
+
+
+def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
     match fact:
         case BookSeen():
             fold_book(store, fact)
-            _touch(store, fact.instrument, touched)
-        case Tick():
-            _tick(store, at_ns, fact)
-            for name in store.pairs:
-                touched.setdefault(name, True)
         case MarkSeen():
             fold_mark(store, fact)
-            _touch(store, fact.instrument, touched)
         case FundingEstimated():
             market = store.markets[fact.instrument]
             market.funding_rate, market.funding_next_ns = fact.rate, fact.next_ns
             market.heard_ns = max(market.heard_ns, fact.seen_ns)
-            _touch(store, fact.instrument, touched)
-        case FundingSettled():
-            if fact.instrument in store.markets:
-                market = store.markets[fact.instrument]
-                market.settled_rate, market.settled_ns = fact.rate, fact.settled_ns
-                _touch(store, fact.instrument, touched)
         case BookGapped():
             store.markets[fact.instrument].gapped = True
-            _touch(store, fact.instrument, touched)
+        case FundingSettled():
+            settled = store.markets.get(fact.instrument)
+            if settled is not None:
+                settled.settled_rate, settled.settled_ns = fact.rate, fact.settled_ns
         case RateSeen():
             fold_rate(store, fact)
-        case (
-            OrderAccepted()
-            | OrderRejected()
-            | OrderFilled()
-            | OrderCanceled()
-            | OrderExpired()
-            | CancelRejected()
-            | OrderUncertain()
-            | OrderReported()
-            | OrderNotFound()
-        ):
-            _order(store, at_ns, fact, touched)
-        case (
-            AccountReported()
-            | BalanceSeen()
-            | PositionSeen()
-            | FundingPaid()
-            | InterestCharged()
-            | Transferred()
-            | ForcedFilled()
-        ):
-            _account(store, at_ns, fact, touched)
-        case ChannelLost() | ChannelOpened():
-            _channel(store, at_ns, fact)
-            touched.update(dict.fromkeys(store.pairs, False))
+            return
+        case _:
+            assert_never(fact)
+    _touch(store, fact.instrument, touched)
+
+
+def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
+    match fact:
+        case Tick():
+            _tick(store, at_ns, fact)
+            for name in store.pairs:
+                touched.setdefault(name, True)
+            return
         case ProtocolDrift():
             key = f"{fact.account} {fact.stream}"
             store.drift[key] = store.drift.get(key, 0) + 1
+            return
+        case ChannelLost() | ChannelOpened():
+            _channel(store, at_ns, fact)
         case Booted():
             boot(store, at_ns, fact)
         case InstrumentListed():
             list_instrument(store, fact)
         case ModeOrdered():
             _set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
-            touched.update(dict.fromkeys(store.pairs, False))
         case FeedEnded():
             for market in store.markets.values():
                 if market.instrument.account == fact.feed:
                     market.ended = True
         case _:
             assert_never(fact)
+    touched.update(dict.fromkeys(store.pairs, False))
 
 
 def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None:
@@ -243,12 +240,6 @@ def _tick(store: Store, at_ns: int, fact: Tick) -> None:
         store.trades = {key: ns for key, ns in store.trades.items() if ns >= at_ns - DEDUP_HORIZON_NS}
 
 
-OrderFact = (
-    OrderAccepted | OrderRejected | OrderFilled | OrderCanceled | OrderExpired
-    | CancelRejected | OrderUncertain | OrderReported | OrderNotFound
-)  # fmt: skip
-
-
 def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
     order = store.orders.get(ClientId(fact.client_id))
     if order is None:
@@ -278,11 +269,6 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
             orders.not_found(order, fact, at_ns, int(window_s * 1e9))
         case _:
             assert_never(fact)
-
-
-AccountFact = (
-    AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
-)  # fmt: skip
 
 
 def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> None:

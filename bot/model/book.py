@@ -69,7 +69,7 @@ class BookSide:
 
     def replace(self, levels: Iterable[Quote]) -> None:
         """Forget everything and take ``levels``."""
-        self._sizes = {price: qty for price, qty in levels if qty}
+        self._sizes = {price: qty for price, qty in dict(levels).items() if qty}
         self._rebuild(_WINDOW)
 
     def set_best(self, price: float, qty: float) -> None:
@@ -106,6 +106,20 @@ class BookSide:
             self._rebuild(max(_WINDOW, count))
         best_first = reversed(self._near) if self.is_bid else iter(self._near)
         return [(price, sizes[price]) for price in islice(best_first, count)]
+
+    def holds(self, qty: float, low: float, high: float) -> bool:
+        """Whether the best levels hold ``qty`` > 0 at prices from ``low`` to ``high``.
+
+        Reads the window only, so that a false may mean that it is too short to tell.
+        """
+        sizes, near = self._sizes, self._near
+        for price in reversed(near) if self.is_bid else near:
+            if not low <= price <= high:
+                return False
+            qty -= sizes[price]
+            if qty <= 0.0:
+                return True
+        return False
 
     def prices(self) -> list[float]:
         """Every known price, in no particular order."""

@@ -337,11 +337,15 @@ class Transferred(Fact, frozen=True):
     venue_ns: int
 
 
-AnyFact = (
-    Booted | InstrumentListed | ModeOrdered | FeedEnded | Tick
-    | BookSeen | BookGapped | MarkSeen | FundingEstimated | FundingSettled | RateSeen
-    | ProtocolDrift | ChannelLost | ChannelOpened
-    | OrderAccepted | OrderRejected | OrderFilled | ForcedFilled | OrderCanceled | OrderExpired
+RunFact = (
+    Booted | InstrumentListed | ModeOrdered | FeedEnded | Tick | ProtocolDrift | ChannelLost | ChannelOpened
+)
+MarketFact = BookSeen | MarkSeen | FundingEstimated | BookGapped | FundingSettled | RateSeen
+OrderFact = (
+    OrderAccepted | OrderRejected | OrderFilled | OrderCanceled | OrderExpired
     | CancelRejected | OrderUncertain | OrderReported | OrderNotFound
-    | AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred
 )  # fmt: skip
+AccountFact = (
+    AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
+)
+AnyFact = MarketFact | RunFact | OrderFact | AccountFact

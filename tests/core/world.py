@@ -34,7 +34,7 @@ from bot.model.facts import (
     RateSeen,
     Tick,
 )
-from bot.model.ids import AccountId, InstrumentId, PairName, account_of
+from bot.model.ids import AccountId, InstrumentId, PairName, account_of, market_of
 from bot.model.instrument import Bracket, Instrument, Kind, Position, Side, after_fill, fill_cost
 from bot.model.money import COIN_QUANTUM, ZERO, exact_arithmetic, multiply_rounded
 from bot.model.pair import PairSpec
@@ -47,6 +47,7 @@ LINEAR = InstrumentId("binance:usdm:BTCUSDT")
 INVERSE = InstrumentId("binance:coinm:BTCUSD_PERP")
 BTC = PairName("BTC")
 
+START = {"spot": {"USDT": D(200_000)}, "usdm": {"USDT": D(100_000)}, "coinm": {"BTC": D(3)}}
 BRACKETS = (
     Bracket(D(0), D(50000), D("0.004"), D(0), 125),
     Bracket(D(50000), D(10**9), D("0.005"), D(50), 100),
@@ -61,13 +62,13 @@ def instrument(name: InstrumentId, **changes: Any) -> Instrument:
         "qty_max": D(1000), "notional_min": D(100), "price_up": D("1.05"), "price_down": D("0.95"),
         "maker_rate": D("0.0002"), "taker_rate": D("0.0005"), "brackets": BRACKETS, "funding_interval_h": 8,
     }  # fmt: skip
-    if name == SPOT:
+    if market_of(name) == "spot":
         common |= {
             "kind": Kind.SPOT, "tick": D("0.01"), "lot": D("0.00001"), "qty_min": D("0.00001"),
             "notional_min": D(5), "maker_rate": D("0.001"), "taker_rate": D("0.001"), "brackets": (),
             "funding_interval_h": 0, "price_up": D(2), "price_down": D("0.5"),
         }  # fmt: skip
-    if name == INVERSE:
+    if market_of(name) == "coinm":
         common |= {
             "inverse": True, "quote": "USD", "margin_asset": "BTC", "contract_size": D(100), "lot": D(1),
             "qty_min": D(1), "qty_max": D(10**6), "notional_min": D(0), "brackets": COIN_BRACKETS,
@@ -111,11 +112,10 @@ class World:
         self.rows: list[Entry] = []
         self.commands: list[AnyCommand] = []
         self.trade = 0
-        short = self.config.pairs[0].short
-        self.instruments = [instrument(SPOT), instrument(short)]
+        legs = dict.fromkeys(leg for pair in self.config.pairs for leg in (pair.long, pair.short))
+        self.instruments = [instrument(leg) for leg in legs]
         self.wallets: dict[AccountId, dict[str, Decimal]] = {
-            AccountId("binance:spot"): {"USDT": D(200_000)},
-            account_of(short): {"BTC": D(3)} if short == INVERSE else {"USDT": D(100_000)},
+            one.account: dict(START[market_of(one.id)]) for one in self.instruments
         }
         for account, wallet in (balances or {}).items():
             self.wallets[AccountId(account)] = dict(wallet)
