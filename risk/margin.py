@@ -1,0 +1,312 @@
+"""Margin and liquidation of contracts, from the venue's own tiers.
+
+Everything is in the settlement unit: quote currency for linear contracts, base currency for inverse ones.
+In that unit one statement covers both kinds. With *value* ``v`` = quantity at the mark, the equity of a
+position is
+
+    linear   collateral − cost + side × v        inverse   collateral + cost − side × v
+
+and its maintenance margin ``v × rate − cum`` of the tier that holds ``v``. Liquidation is where the two
+meet, and the tier that counts there is that of the *liquidation* value, not of the entry: the tiers are
+searched for it. Source: Binance support, "Liquidation Price of USDⓈ-M Futures Contracts" and its COIN-M
+counterpart.
+
+Divisions round once (`bot.model.money.divide`); everything else is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+
+from bot.model.ids import AccountId, InstrumentId, account_of
+from bot.model.instrument import (
+    Bracket,
+    Instrument,
+    Position,
+    Side,
+    after_fill,
+    fill_cost,
+    reference_per_qty,
+    unrealised,
+)
+from bot.model.money import COIN_QUANTUM, ZERO, divide, multiply_rounded
+from bot.model.pair import Role
+from bot.model.store import Account, Store
+from risk.exposure import MissingData, Pending, config_of, listed, mark_of
+
+INFINITE = Decimal("Infinity")
+PRICE_QUANTUM = Decimal("1e-12")
+RATIO_QUANTUM = Decimal("1e-6")
+
+
+class MissingBrackets(ValueError):
+    """The venue's tiers are not known, or none of them holds a position of this value."""
+
+    def __init__(self, instrument_id: InstrumentId, value: Decimal) -> None:
+        super().__init__(f"no margin tier of {instrument_id} holds a position worth {value:f}")
+        self.instrument_id = instrument_id
+        self.value = value
+
+
+class Held(Struct, frozen=True):
+    """One position of a margin account, with the mark it is valued at."""
+
+    instrument: Instrument
+    position: Position
+    mark: Decimal
+
+
+class Part(Struct, frozen=True):
+    """A position's share of its account: unrealised profit and maintenance margin."""
+
+    held: Held
+    gain: Decimal
+    need: Decimal
+
+
+class MarginState(Struct, frozen=True):
+    """A margin account of one asset, in that asset: equity, maintenance margin and value of its positions.
+
+    What needs a division or a search is worked out when it is asked for: a step asks only for what is close
+    to its limit. `INFINITE` stands for a ratio without positions, a leverage without equity and a distance
+    where no price liquidates.
+    """
+
+    equity: Decimal
+    maintenance: Decimal = ZERO
+    notional: Decimal = ZERO
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def ratio(self) -> Decimal:
+        """Equity over maintenance margin."""
+        return divide(self.equity, self.maintenance, RATIO_QUANTUM) if self.maintenance > 0 else INFINITE
+
+    @property
+    def leverage(self) -> Decimal:
+        """Value of the positions over equity."""
+        if self.notional == 0:
+            return ZERO
+        return divide(self.notional, self.equity, RATIO_QUANTUM) if self.equity > 0 else INFINITE
+
+    @property
+    def initial(self) -> Decimal:
+        """Initial margin of the positions."""
+        held = [(part.held, reference_per_qty(part.held.instrument, part.held.mark)) for part in self.parts]
+        return sum((initial(one.instrument, one.position.qty, per_qty) for one, per_qty in held), ZERO)
+
+    @property
+    def distance(self) -> Decimal:
+        """Smallest distance of a mark to its liquidation price, as a fraction of the mark; ≤ 0: it is past.
+
+        What backs one position is the wallet and the others' profit, less what the others need.
+        """
+        backing = self.equity - self.maintenance
+        distances = (_distance(part.held, backing - part.gain + part.need) for part in self.parts)
+        return min(distances, default=INFINITE)
+
+
+def maintenance(instrument: Instrument, qty: Decimal, per_qty: Decimal) -> Decimal:
+    """Maintenance margin of ``qty`` (either sign) worth ``per_qty`` a unit at the mark: ``value × rate −
+    cum``.
+
+    Raises `MissingBrackets`.
+    """
+    value = abs(qty) * per_qty
+    if value == 0:
+        return ZERO
+    tier = _tier_of(instrument, value)
+    return value * tier.maintenance_rate - tier.cum
+
+
+def initial(instrument: Instrument, qty: Decimal, per_qty: Decimal) -> Decimal:
+    """Initial margin of ``qty`` at the highest leverage its tier allows, rounded to eight places.
+
+    Raises `MissingBrackets`.
+    """
+    value = abs(qty) * per_qty
+    if value == 0:
+        return ZERO
+    return divide(value, Decimal(_tier_of(instrument, value).leverage_max), COIN_QUANTUM)
+
+
+def _tier_of(instrument: Instrument, value: Decimal) -> Bracket:
+    """The tier whose floor < value ≤ cap: a boundary belongs to the lower one."""
+    for tier in instrument.brackets:
+        if value <= tier.cap:
+            if value < tier.floor:
+                break
+            return tier
+    raise MissingBrackets(instrument.id, value)
+
+
+def liquidation_price(instrument: Instrument, position: Position, collateral: Decimal) -> Decimal | None:
+    """The price at which equity falls to the maintenance margin, or ``None`` where no price does that.
+
+    ``collateral`` is the isolated wallet, or for cross margin the wallet less maintenance plus unrealised
+    profit of the account's other positions. Beyond the last tier its rate goes on. A position that is under
+    water at every price gives 0 for a linear short and `INFINITE` for an inverse long. Raises
+    `MissingBrackets` without tiers.
+
+    Linear: ``(C + cum − side·q·EP) / (q·rate − side·q)``; inverse short ``N(1 − rate) / (N/EP − C − cum)``,
+    long ``N(1 + rate) / (N/EP + C + cum)``.
+    """
+    if not instrument.brackets:
+        raise MissingBrackets(instrument.id, abs(position.cost))
+    size = abs(position.qty) * instrument.contract_size
+    if size == 0:
+        return None
+    side = 1 if position.qty > 0 else -1
+    free = collateral + position.cost if instrument.inverse else collateral - position.cost
+    gain = -side if instrument.inverse else side  # change of equity per unit of value
+    tier = _tier_at_liquidation(instrument.brackets, free, gain)
+    backing = free + tier.cum
+    slope = tier.maintenance_rate - gain
+    if gain > 0 and backing >= 0:
+        return None
+    if gain < 0 and backing <= 0:
+        return INFINITE if instrument.inverse else ZERO
+    if instrument.inverse:
+        return divide(size * slope, backing, PRICE_QUANTUM)
+    return divide(backing, size * slope, PRICE_QUANTUM)
+
+
+def _tier_at_liquidation(tiers: tuple[Bracket, ...], free: Decimal, gain: int) -> Bracket:
+    """Equity less maintenance is monotone in value, so the first tier at whose cap its sign has turned
+    holds the liquidation."""
+    for tier in tiers:
+        at_cap = free + tier.cum + (gain - tier.maintenance_rate) * tier.cap
+        if at_cap * gain >= 0:
+            return tier
+    return tiers[-1]
+
+
+def margin_state(collateral: Decimal, held: Sequence[Held]) -> MarginState:
+    """Cross margin over the positions of one account and asset.  Raises `MissingBrackets`."""
+    equity, needed, notional = collateral, ZERO, ZERO
+    parts = []
+    for one in held:
+        qty, per_qty = one.position.qty, reference_per_qty(one.instrument, one.mark)
+        gain = unrealised(one.instrument, qty, one.position.cost, per_qty)
+        need = maintenance(one.instrument, qty, per_qty)
+        parts.append(Part(one, gain, need))
+        equity, needed, notional = equity + gain, needed + need, notional + abs(qty) * per_qty
+    return MarginState(equity, needed, notional, tuple(parts))
+
+
+def _distance(held: Held, backing: Decimal) -> Decimal:
+    price = liquidation_price(held.instrument, held.position, backing)
+    if price is None:
+        return INFINITE
+    if not price.is_finite():
+        return ZERO
+    away = held.mark - price if held.position.qty > 0 else price - held.mark
+    return divide(away, held.mark, RATIO_QUANTUM)
+
+
+# --- accounts of the store --------------------------------------------------------------------------------
+
+
+def account_margin(
+    store: Store, account_id: AccountId, asset: str, orders: Sequence[Pending] = ()
+) -> MarginState:
+    """Margin of one wallet and asset, when ``orders`` fill at their limits as badly as they can.
+
+    Per instrument the end of ``position − sells … position + buys`` that is further from zero counts, with
+    the fills' fees and whatever they realise. Raises `MissingData` for an unreported account or a missing
+    mark, and `MissingBrackets`.
+    """
+    account = _reported(store, account_id)
+    collateral = balance(store, account_id, asset) + _spot_collateral(store, account_id, asset, orders)
+    names = dict.fromkeys(
+        (*store.ledger.positions, *account.positions, *(order.instrument for order in orders))
+    )
+    held = []
+    for name in names:
+        if account_of(name) != account_id:
+            continue
+        instrument = listed(store, name).instrument
+        if instrument.is_spot or instrument.margin_asset != asset:
+            continue
+        position = _larger(store.ledger.positions.get(name), account.positions.get(name))
+        worst, paid = _after(instrument, position, [order for order in orders if order.instrument == name])
+        collateral += paid
+        if worst.qty != 0:
+            held.append(Held(instrument, worst, mark_of(store.markets[name])))
+    return margin_state(collateral, held)
+
+
+def balance(store: Store, account_id: AccountId, asset: str) -> Decimal:
+    """Balance of one asset: the ledger's, which every fill has reached already, else as the venue reported
+    it.
+
+    A reported account that does not name an asset has none of it. Raises `MissingData` before the first
+    report.
+    """
+    account = _reported(store, account_id)
+    wallet = store.ledger.cash.get(account_id, account.balances)
+    return wallet.get(asset, ZERO)
+
+
+def _reported(store: Store, account_id: AccountId) -> Account:
+    account = store.accounts.get(account_id)
+    if account is None or account.baseline is None:
+        raise MissingData("account", account_id)
+    return account
+
+
+def _larger(ours: Position | None, venues: Position | None) -> Position:
+    if ours is None or venues is None:
+        return ours or venues or Position()
+    return ours if abs(ours.qty) >= abs(venues.qty) else venues
+
+
+def _after(instrument: Instrument, position: Position, orders: Sequence[Pending]) -> tuple[Position, Decimal]:
+    """The worse of "all buys fill" and "all sells fill", and what that adds to the wallet."""
+    if not orders:
+        return position, ZERO
+    ends = []
+    for side in Side:
+        end, paid = position, ZERO
+        for order in orders:
+            if order.side is side:
+                end, realised = after_fill(instrument, end, order.signed_qty, order.price)
+                cost = abs(fill_cost(instrument, order.qty, order.price))
+                paid += realised - multiply_rounded(cost, instrument.taker_rate, COIN_QUANTUM)
+        ends.append((end, paid))
+    bought, sold = ends
+    return bought if abs(bought[0].qty) > abs(sold[0].qty) else sold
+
+
+def _spot_collateral(store: Store, account_id: AccountId, asset: str, orders: Sequence[Pending]) -> Decimal:
+    """Coins of the pairs' own spot legs, where the settings let them margin the inverse leg.
+
+    A group is taken as a whole: its spot purchase backs its short leg; a sale of coins counts as done.
+    """
+    if config_of(store).strategy.coin_margin != "spot_leg":
+        return ZERO
+    total = ZERO
+    for pair in store.pairs.values():
+        for role in Role:
+            contract, spot = (
+                store.markets.get(pair.spec.instrument(role)),
+                store.markets.get(pair.spec.instrument(role.other)),
+            )
+            if contract is None or spot is None or not contract.instrument.inverse:
+                continue
+            if contract.instrument.account != account_id or contract.instrument.margin_asset != asset:
+                continue
+            if spot.instrument.is_spot and spot.instrument.base == asset:
+                total += pair.leg(role.other).position.qty
+                total += sum(
+                    (
+                        order.signed_qty
+                        for order in orders
+                        if order.pair == pair.spec.name and order.role is role.other
+                    ),
+                    ZERO,
+                )
+    return total

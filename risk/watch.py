@@ -1,0 +1,243 @@
+"""What binds a pair at this moment: holds, which clear themselves, and modes, which do not.
+
+A *hold* is a reason not to open anything now: a feed that is silent, an order nobody vouches for, an
+account that has not been compared. Holds are recomputed from the store whenever they are asked for and
+stored nowhere.
+
+A *mode* is latched. The program moves it only to the right, and moves it by itself in three cases: a limit
+that a price, an adoption or a new setting has passed binds the pair to REDUCE_ONLY; a pair that is
+FLATTENING and flat is HALTED; and a pair that stays naked while it is halted has that written into its
+mode's reason, once, with an alert.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from bot.model.commands import RaiseAlert, SetMode
+from bot.model.config import Limits
+from bot.model.ids import AccountId, InstrumentId, PairName
+from bot.model.money import ZERO
+from bot.model.pair import Mode, PairState, Purpose
+from bot.model.store import OrderState, Pair, Store
+from risk import limits as rules
+from risk.exposure import (
+    MissingData,
+    PairExposure,
+    config_of,
+    gross_of,
+    has_rate,
+    net_delta_of,
+    pair_exposure,
+    venue_total,
+)
+from risk.limits import Refused
+from risk.margin import INFINITE, MarginState, MissingBrackets, account_margin
+
+# Purposes a mode lets through.  In REDUCE_ONLY and FLATTENING the guard also asks that the group shrinks.
+ALLOWED: dict[Mode, frozenset[Purpose]] = {
+    Mode.ACTIVE: frozenset(Purpose),
+    Mode.PAUSED: frozenset((Purpose.EXIT, Purpose.DRIFT, Purpose.REPAIR, Purpose.UNWIND)),
+    Mode.REDUCE_ONLY: frozenset((Purpose.EXIT, Purpose.DRIFT, Purpose.REPAIR, Purpose.UNWIND)),
+    Mode.FLATTENING: frozenset((Purpose.EXIT, Purpose.REPAIR, Purpose.UNWIND)),
+    Mode.HALTED: frozenset(),
+}
+
+_UNCERTAIN = OrderState.UNCERTAIN
+_FREE = (Mode.ACTIVE, Mode.PAUSED)
+
+NAKED_HALTED = "naked while halted"
+
+
+class Hold(Struct, frozen=True):
+    """One reason not to open, with its number and limit as text."""
+
+    code: str
+    value: str = ""
+    limit: str = ""
+
+
+# --- holds ------------------------------------------------------------------------------------------------
+
+
+def holds(store: Store, at_ns: int, pair: Pair) -> tuple[Hold, ...]:
+    """Every reason why this pair may not open now, its long leg's first."""
+    found = leg_holds(store, at_ns, pair.spec.long) + leg_holds(store, at_ns, pair.spec.short)
+    name = pair.spec.name
+    for order in store.orders.values():
+        if order.state is _UNCERTAIN and order.pair == name:
+            found += (Hold("uncertain_order", order.client_id),)
+    return found
+
+
+def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Hold, ...]:
+    """Reasons that lie with one instrument: its feed, its prices, its account."""
+    if store.config is None:
+        return (Hold("no_config"),)
+    market = store.markets.get(instrument_id)
+    if market is None:
+        return (Hold("no_book", f"{instrument_id} is not listed"),)
+    limits, found = store.config.limits, []
+    heard_ns = max(market.heard_ns, market.book_seen_ns)
+    stale = rules.feed_age(limits, PairName(""), at_ns - heard_ns)
+    if market.ended:
+        found.append(Hold("feed_ended", instrument_id))
+    elif stale is not None:
+        found.append(Hold("stale_feed", f"{instrument_id} {stale.value}", stale.limit))
+    if market.gapped:
+        found.append(Hold("gap", instrument_id))
+    if not market.bids or not market.asks:
+        found.append(Hold("no_book", instrument_id))
+    if market.mark is None:
+        found.append(Hold("no_mark", instrument_id))
+    if market.index is None:
+        found.append(Hold("no_index", instrument_id))
+    if not has_rate(store, market.instrument.quote):
+        found.append(Hold("missing_rate", f"{market.instrument.quote}/{store.config.nav_currency}"))
+    account_id = market.instrument.account
+    account = store.accounts.get(account_id)
+    if account is None:
+        found.append(Hold("not_reconciled", account_id))
+        return tuple(found)
+    if account.lost:
+        found.append(Hold("channel_lost", f"{account_id} {' '.join(one.value for one in account.lost)}"))
+    if not account.reconciled:
+        found.append(Hold("not_reconciled", account_id))
+    offset = rules.clock_offset(limits, PairName(""), account.offset_ns)
+    if offset is not None:
+        found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
+    return tuple(found)
+
+
+# --- modes ------------------------------------------------------------------------------------------------
+
+
+def effective_mode(store: Store, pair: Pair) -> Mode:
+    """The more bound of the pair's own mode and everything's."""
+    if store.mode is pair.mode or pair.mode is Mode.ACTIVE:
+        return store.mode
+    if store.mode is Mode.ACTIVE:
+        return pair.mode
+    return pair.mode if pair.mode.rank > store.mode.rank else store.mode
+
+
+def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
+    """Changes of mode that this state calls for, each with its alert; nothing for what is latched already."""
+    if store.config is None:
+        return ()
+    out: list[SetMode | RaiseAlert] = []
+    exposed = False
+    for pair in store.pairs.values():
+        mode = effective_mode(store, pair)
+        if mode is Mode.HALTED:
+            _watch_halted(store, pair, at_ns, out)
+        elif pair.mode is Mode.FLATTENING and _is_gone(store, pair):
+            out.append(SetMode(pair.spec.name, Mode.HALTED, "flat"))
+        elif pair.long.position.qty or pair.short.position.qty:
+            exposed = exposed or mode in _FREE
+    if store.mode is Mode.FLATTENING and all(_is_gone(store, pair) for pair in store.pairs.values()):
+        out.append(SetMode("*", Mode.HALTED, "flat"))
+    if exposed:
+        _passed_limits(store, at_ns, store.config.limits, out)
+    return tuple(out)
+
+
+def _is_gone(store: Store, pair: Pair) -> bool:
+    """Flat, with nothing left that could make it otherwise."""
+    if pair.state is not PairState.FLAT:
+        return False
+    return not any(order.state.is_live and order.pair == pair.spec.name for order in store.orders.values())
+
+
+def _watch_halted(store: Store, pair: Pair, at_ns: int, out: list[SetMode | RaiseAlert]) -> None:
+    """Tell once that a halted pair stays naked: its mode's reason remembers that it was told."""
+    patience_s = config_of(store).strategy.patience_s
+    is_naked = pair.naked_ns != 0 and at_ns - pair.naked_ns > patience_s * 1e9
+    told = pair.mode is Mode.HALTED and pair.mode_reason.startswith(NAKED_HALTED)
+    if is_naked == told:
+        return
+    name = pair.spec.name
+    if told:
+        out.append(SetMode(name, Mode.HALTED, "halted, no longer naked"))
+        return
+    out.append(SetMode(name, Mode.HALTED, f"{NAKED_HALTED}; {pair.mode_reason or store.mode_reason}"))
+    sentence = f"pair {name} is naked and halted: nothing will be traded until an operator changes its mode"
+    out.append(RaiseAlert(f"naked_halted:{name}", "critical", sentence))
+
+
+def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode | RaiseAlert]) -> None:
+    """Bind every pair that has a part in a limit that is passed."""
+    parts = _parts(store)
+    settled = [part for part in parts.values() if not _within_patience(store, at_ns, part.pair)]
+    gross, delta = gross_of(parts.values()), net_delta_of(settled)
+    margins: dict[tuple[AccountId, str], MarginState | None] = {}
+    for name, part in parts.items():
+        pair = store.pairs[name]
+        if effective_mode(store, pair) not in _FREE:
+            continue
+        broken = rules.pair_notional(limits, name, ZERO, part.notional)
+        broken = broken or rules.gross_notional(limits, name, ZERO, gross)
+        if part.net_low != 0:
+            broken = broken or rules.net_delta(limits, name, ZERO, delta)
+        for venue in dict.fromkeys(venue for venue, _ in part.legs):
+            total = venue_total(parts.values(), venue)
+            broken = broken or rules.venue_notional(limits, name, ZERO, total)
+        broken = broken or _passed_margin(store, pair, margins)
+        if broken is not None:
+            sentence = f"{broken.rule} {broken.value} is beyond {broken.limit}"
+            out.append(SetMode(name, Mode.REDUCE_ONLY, sentence))
+            out.append(RaiseAlert(f"limit:{name}:{broken.rule}", "critical", f"pair {name}: {sentence}"))
+
+
+def _parts(store: Store) -> dict[PairName, PairExposure]:
+    """Exposure of what is held, by pair. A pair that cannot be valued is held (no_mark, missing_rate) and
+    waits."""
+    parts = {}
+    for pair in store.pairs.values():
+        if pair.long.position.qty or pair.short.position.qty:
+            try:
+                parts[pair.spec.name] = pair_exposure(store, pair, ())
+            except MissingData:
+                continue
+    return parts
+
+
+def _within_patience(store: Store, at_ns: int, name: PairName) -> bool:
+    """A delta this young may be one leg of a group whose other leg is under way."""
+    patience_s = config_of(store).strategy.patience_s
+    naked_ns = store.pairs[name].naked_ns
+    return naked_ns != 0 and at_ns - naked_ns <= patience_s * 1e9
+
+
+def _passed_margin(
+    store: Store, pair: Pair, margins: dict[tuple[AccountId, str], MarginState | None]
+) -> Refused | None:
+    """The first margin limit that an account of the pair's contracts has passed."""
+    limits, name = config_of(store).limits, pair.spec.name
+    for leg in pair.legs:
+        instrument = store.markets[leg.instrument].instrument
+        if instrument.is_spot or leg.position.qty == 0:
+            continue
+        key = (instrument.account, instrument.margin_asset)
+        if key not in margins:
+            margins[key] = _margin(store, key)
+        state = margins[key]
+        if state is None:
+            continue
+        broken = rules.liquidation_distance(limits, name, INFINITE, state.distance)
+        # the products say whether the quotients are worth a division
+        if state.notional > state.equity * rules.exact_limit(limits.leverage_max):
+            broken = broken or rules.leverage(limits, name, ZERO, state.leverage)
+        if state.equity < state.maintenance * rules.exact_limit(limits.margin_ratio_min):
+            broken = broken or rules.margin_ratio(limits, name, INFINITE, state.ratio)
+        if broken is not None:
+            return broken
+    return None
+
+
+def _margin(store: Store, key: tuple[AccountId, str]) -> MarginState | None:
+    """``None`` where a number is missing: then the guard lets nothing open that needs this account."""
+    try:
+        return account_margin(store, *key)
+    except (MissingData, MissingBrackets):
+        return None
