@@ -1,0 +1,175 @@
+"""Binance's market frames: bytes to typed values.
+
+Streams of spot, USD-M and COIN-M differ in the fields they add, not in the ones used here, so one type per
+frame serves all three: a field that a market lacks has a default.  Prices and sizes of books are floats, read
+from their text in one step; marks, indices and rates stay text until they become decimals.  Only the fields
+used are decoded.
+
+Every decoder takes the combined-stream envelope ``{"stream": name, "data": frame}`` and raises
+``msgspec.DecodeError`` for bytes that are not JSON, ``msgspec.ValidationError``, its subclass, for JSON that
+is not such a frame or holds a price or size that is none.  `enveloped` brings frames without envelope into
+one.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct, field
+from msgspec.json import Decoder
+
+Frame = TypeVar("Frame")
+
+# msgspec's comparison refuses NaN, and the upper bound infinity
+Price = Annotated[float, Meta(gt=0, lt=1e300)]
+Size = Annotated[float, Meta(ge=0, lt=1e300)]
+SizeShown = Annotated[float, Meta(gt=0, lt=1e300)]
+Levels = list[tuple[Price, Size]]
+
+
+class Envelope(Struct, Generic[Frame], gc=False):
+    data: Frame
+
+
+class DepthUpdate(Struct, gc=False):
+    """``depthUpdate``: absolute sizes of changed levels.  ``previous`` (``pu``) only on futures."""
+
+    first: int = field(name="U")
+    last: int = field(name="u")
+    bids: Levels = field(name="b")
+    asks: Levels = field(name="a")
+    previous: int | None = field(name="pu", default=None)
+    event_ms: int | None = field(name="E", default=None)
+
+
+class BookTicker(Struct, gc=False):
+    """``bookTicker``: best bid and ask.  Spot carries no event time."""
+
+    update_id: int = field(name="u")
+    bid: Price = field(name="b")
+    bid_qty: SizeShown = field(name="B")
+    ask: Price = field(name="a")
+    ask_qty: SizeShown = field(name="A")
+    event_ms: int | None = field(name="E", default=None)
+
+
+class Trade(Struct, gc=False):
+    """``trade`` and ``aggTrade``.  USD-M also reports trades of size 0, which moved nothing."""
+
+    price: float = field(name="p")
+    qty: float = field(name="q")
+    trade_ms: int = field(name="T")
+    buyer_is_maker: bool = field(name="m")
+
+
+class MarkPrice(Struct, gc=False):
+    """``markPriceUpdate``.  COIN-M may leave the index out; a dated contract's rate is an empty text."""
+
+    mark: str = field(name="p")
+    event_ms: int = field(name="E")
+    index: str = field(name="i", default="")
+    rate: str = field(name="r", default="")
+    next_ms: int = field(name="T", default=0)
+
+
+class IndexPrice(Struct, gc=False):
+    """``indexPriceUpdate`` of a COIN-M pair."""
+
+    index: str = field(name="p")
+    event_ms: int = field(name="E")
+
+
+class DepthSnapshot(Struct, gc=False):
+    """Answer of the REST depth request.  Spot gives no time."""
+
+    last: int = field(name="lastUpdateId")
+    bids: Levels
+    asks: Levels
+    event_ms: int | None = field(name="E", default=None)
+
+
+class _Bare(Struct, gc=False):
+    """What names the stream of a frame without envelope."""
+
+    stream: str = ""
+    event: str = field(name="e", default="")
+    symbol: str = field(name="s", default="")
+    snapshot_symbol: str = field(name="symbol", default="")
+    snapshot: int | None = field(name="lastUpdateId", default=None)
+    best_bid_qty: object = field(name="B", default=None)
+    best_ask_qty: object = field(name="A", default=None)
+    index_pair: str = field(name="i", default="")
+    limits: object = field(name="rateLimits", default=None)
+
+
+EXCHANGE_INFO = "exchangeInfo"
+_STREAMS = {
+    "depthUpdate": "depth",
+    "bookTicker": "bookTicker",
+    "trade": "trade",
+    "aggTrade": "aggTrade",
+    "markPriceUpdate": "markPrice",
+}
+
+decode_depth = Decoder(Envelope[DepthUpdate], strict=False).decode
+decode_touch = Decoder(Envelope[BookTicker], strict=False).decode
+decode_trade = Decoder(Envelope[Trade], strict=False).decode
+decode_mark = Decoder(Envelope[MarkPrice], strict=False).decode
+decode_index = Decoder(Envelope[IndexPrice], strict=False).decode
+decode_snapshot = Decoder(Envelope[DepthSnapshot], strict=False).decode
+decode_anything = Decoder(Envelope[msgspec.Raw]).decode  # for frames whose content is not used
+_decode_bare = Decoder(_Bare, strict=False).decode
+
+
+def positive(number: str) -> Decimal | None:
+    """A price as the wire wrote it; ``None`` for an empty text.
+
+    Raises ``msgspec.ValidationError`` for what is not a positive, finite number.
+    """
+    if not number:
+        return None
+    price = decimal(number)
+    if price <= 0:
+        raise msgspec.ValidationError(f"Expected `float` > 0, got {number!r}")
+    return price
+
+
+def decimal(number: str) -> Decimal:
+    """A finite decimal.  Raises ``msgspec.ValidationError`` for anything else."""
+    try:
+        value = Decimal(number)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise msgspec.ValidationError(f"Expected `float`, got {number!r}")
+    return value
+
+
+def enveloped(payload: bytes, only_symbol: str | None) -> tuple[str, bytes]:
+    """A frame's stream name, and the frame in an envelope.
+
+    ``only_symbol`` is taken for a snapshot that names no symbol, as those of spot and USD-M do.  The name is
+    empty for a frame that is known by nothing in it.  Raises ``msgspec.DecodeError``.
+    """
+    bare = _decode_bare(payload)
+    if bare.stream:
+        return bare.stream, payload
+    name = _stream_of(bare, only_symbol)
+    return name, b'{"stream":"%b","data":%b}' % (name.encode(), payload.strip())
+
+
+def _stream_of(bare: _Bare, only_symbol: str | None) -> str:
+    if bare.snapshot is not None:
+        symbol = bare.snapshot_symbol or only_symbol
+        return f"{symbol.lower()}@snapshot" if symbol else ""
+    if bare.limits is not None:
+        return EXCHANGE_INFO
+    if bare.event == "indexPriceUpdate":
+        return f"{bare.index_pair.lower()}@indexPrice"
+    if bare.event in _STREAMS:
+        return f"{bare.symbol.lower()}@{_STREAMS[bare.event]}"
+    if not bare.event and bare.best_bid_qty is not None and bare.best_ask_qty is not None:
+        return f"{bare.symbol.lower()}@bookTicker"
+    return ""
