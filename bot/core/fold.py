@@ -71,7 +71,7 @@ from bot.model.store import Order, OrderState, Store
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
 DEDUP_HORIZON_NS = 24 * HOUR_NS
-ENDED_KEPT_NS = HOUR_NS
+ENDED_KEPT_NS = 10 * MINUTE_NS
 
 Touched = dict[PairName, bool]  # whether only the clock concerns the pair
 

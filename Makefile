@@ -1,0 +1,50 @@
+# Verbs of the project.  Needs git, make and python3 (3.11 or later, with venv); everything else comes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.set-up
+PURE := bot/model bot/core bot/quant risk
+PURE_TESTS := tests/model tests/core tests/quant tests/risk
+WORKERS ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test coverage lint types bench env-example
+
+setup: $(STAMP)
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is %s: 3.11 or later is needed; name one by make PYTHON=..." % sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: setup
+	rm -rf out/demo
+	$(BIN)/basisbot demo --out out/demo
+
+test: setup coverage
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+# the pure packages, by their own tests alone, each for itself
+coverage: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(PURE_TESTS)
+	@mkdir -p out
+	@for package in $(PURE); do \
+	  echo "branch coverage of $$package: $$($(BIN)/python -m coverage report --include="$$package/*" --format=total) %"; \
+	  $(BIN)/python -m coverage report --include="$$package/*" --skip-covered --show-missing --fail-under=95 >out/coverage.txt || { cat out/coverage.txt; exit 1; }; \
+	done
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python bench/run.py
+
+env-example: setup
+	$(BIN)/python -c 'from bot.knobs import render_env_example; print(render_env_example(), end="")' >.env.example

@@ -1,0 +1,243 @@
+"""The verbs.  Each parses its arguments, calls one function and prints what came of it.
+
+Nothing heavier than typer is imported up here: `basisbot --help` answers at once, and each verb imports
+what it needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.wiring import PaperOptions
+
+app = typer.Typer(
+    help="Trades the basis: long one leg, short the other, delta neutral.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+journal = typer.Typer(help="Read a journal.", no_args_is_help=True)
+config = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+app.add_typer(journal, name="journal")
+app.add_typer(config, name="config")
+
+
+def parse_ns(text: str) -> int:
+    """Nanoseconds since 1970 of an ISO 8601 time, UTC unless it says otherwise."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an ISO 8601 time such as 2026-03-02T08:00:00Z") from None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    since = time - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
+Feeds = Annotated[
+    list[Path], typer.Option("--feed", help="A recording, file or folder; repeatable.", exists=True)
+]
+EnvFile = Annotated[
+    Path | None, typer.Option("--env-file", help="Settings, in place of .env.", exists=True, dir_okay=False)
+]
+From = Annotated[str | None, typer.Option("--from", help="Leave out what was received before, ISO 8601.")]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Leave out what was received from then on, ISO 8601.")
+]
+FundingFile = Annotated[
+    Path | None, typer.Option("--funding", help="Funding settlements (CSV).", exists=True, dir_okay=False)
+]
+InstrumentFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--instruments", help="The venue's description of its instruments (JSON); repeatable.", exists=True
+    ),
+]
+JournalFile = Annotated[
+    Path | None, typer.Option("--journal", help="Write the journal there.", dir_okay=False)
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Verify the journal that is there and go on at its end.")
+]
+ReportDir = Annotated[
+    Path, typer.Option("--report", help="Folder for report.html and report.json.", file_okay=False)
+]
+CrashAt = Annotated[
+    list[str] | None,
+    typer.Option("--crash-at", help="Drop the bot's memory at this time, ISO 8601; repeatable."),
+]
+StoredJournal = Annotated[Path, typer.Argument(help="A journal.", exists=True, dir_okay=False)]
+
+
+@app.command()
+def paper(  # noqa: PLR0913 - the parameters of a verb are the options of the command line
+    *,
+    feed: Feeds,
+    env_file: EnvFile = None,
+    from_: From = None,
+    until: Until = None,
+    funding: FundingFile = None,
+    instruments: InstrumentFiles = None,
+    journal_file: JournalFile = None,
+    resume: Resume = False,
+    report: ReportDir = Path("out/paper"),
+    crash_at: CrashAt = None,
+) -> None:
+    """Replay recordings against the paper venue.
+
+    Without --journal the journal stands in the report's folder and is written afresh each time.
+    """
+    from bot.wiring import PaperOptions
+
+    _run(
+        PaperOptions(
+            feeds=tuple(feed),
+            environ=dict(os.environ),
+            env_file=env_file or dotenv(),
+            from_ns=parse_ns(from_) if from_ else 0,
+            until_ns=parse_ns(until) if until else 0,
+            funding=funding,
+            instruments=tuple(instruments or ()),
+            journal=journal_file,
+            resume=resume,
+            report=report,
+            crash_at_ns=tuple(sorted(map(parse_ns, crash_at or ()))),
+        )
+    )
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for journal and report.", file_okay=False)] = Path(
+        "out/demo"
+    ),
+) -> None:
+    """Run the recording that comes with the program; reads neither environment nor .env."""
+    from bot.wiring import PaperOptions, demo_files
+
+    recording, env_file = demo_files()
+    _run(PaperOptions(feeds=(recording,), environ={}, env_file=env_file, report=out))
+
+
+def _run(options: PaperOptions) -> None:
+    from bot.progress import progress_to
+    from bot.shell.report_summary import summary_lines
+    from bot.wiring import run_paper
+
+    with progress_to(sys.stderr) as progress:
+        summary = run_paper(options, progress)
+    for line in summary_lines(summary.report):
+        typer.echo(line)
+    typer.echo(f"journal file {summary.journal}")
+    typer.echo(f"report  {summary.written.html or summary.written.json}")
+    if summary.written.notice:
+        typer.echo(summary.written.notice, err=True)
+
+
+def dotenv() -> Path | None:
+    """``.env`` of the working directory, if there is one."""
+    path = Path(".env")
+    return path if path.is_file() else None
+
+
+@journal.command()
+def verify(file: StoredJournal) -> None:
+    """Decide everything again and require the same; exit 1 names the first row that differs."""
+    from bot.shell.verify import verify as verify_journal
+
+    result = verify_journal(file)
+    typer.echo(result.text)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@journal.command()
+def export(
+    file: StoredJournal,
+    out: Annotated[
+        Path | None, typer.Option(help="Write there instead of standard output.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Print every row as one JSON object a line."""
+    from bot.shell.export import export as export_journal
+
+    if out is None:
+        export_journal(file, sys.stdout)
+        return
+    with out.open("w", encoding="utf-8") as stream:
+        export_journal(file, stream)
+
+
+@journal.command()
+def show(
+    file: StoredJournal,
+    last: Annotated[int, typer.Option(min=1, help="So many rows from the end.")] = 10,
+    seq: Annotated[str | None, typer.Option(help="These rows instead: FIRST-LAST or one number.")] = None,
+) -> None:
+    """Print rows for a person to read."""
+    from bot.shell.export import show as show_journal
+
+    show_journal(file, sys.stdout, last=last, seq=parse_range(seq) if seq else None)
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """``FIRST-LAST`` or one number, as a closed range."""
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is neither FIRST-LAST nor a number", param_hint="--seq")
+    return int(first), int(last) if dash else int(first)
+
+
+@config.command()
+def check(env_file: EnvFile = None) -> None:
+    """Say whether the settings can be used."""
+    from bot.settings import load, settings_sha256
+
+    settings = load(os.environ, env_file or dotenv())
+    names = ", ".join(pair.name for pair in settings.config.pairs)
+    typer.echo(f"settings are complete: mode {settings.config.mode}, pairs {names}")
+    typer.echo(f"settings_sha256 {settings_sha256(settings.config)}")
+
+
+@config.command("show")
+def show_config(
+    env_file: EnvFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Print every setting with its value and where that comes from; secrets as asterisks."""
+    from bot.settings import describe
+
+    rows = describe(os.environ, env_file or dotenv())
+    if as_json:
+        typer.echo(
+            json.dumps({row.variable: {"value": row.value, "source": row.source} for row in rows}, indent=2)
+        )
+        return
+    width = max(len(row.variable) for row in rows)
+    for row in rows:
+        typer.echo(f"{row.variable:{width}}  {row.value or '(empty)'}  [{row.source}]")
+
+
+@app.command()
+def health(
+    journal_file: Annotated[
+        Path, typer.Option("--journal", envvar="BASISBOT_JOURNAL", help="The journal.", show_envvar=True)
+    ],
+    max_age_s: Annotated[
+        float, typer.Option(min=0, help="Seconds since the last commit that are still fine.")
+    ] = 120,
+) -> None:
+    """Read the last row of a journal: exit 0 when there is one and it is recent."""
+    from bot.shell.health import read_health
+
+    found = read_health(journal_file)
+    fine = found.age_s <= max_age_s
+    typer.echo(f"{'healthy' if fine else 'stale'}: row {found.seq}, written {found.age_s:.1f} s ago")
+    raise typer.Exit(0 if fine else 1)
