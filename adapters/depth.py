@@ -251,6 +251,10 @@ class BookChannel:
                 self.immaterial += not counted
             elif not self._bridged and diff.last < self._last + self._rule.lead:
                 self.stale += not counted
+            elif self.is_gapped:
+                self._forget_ids()
+                self.refuse("snapshot older than the updates that follow it")
+                return
             else:
                 self._lose(diff, at_ns)
                 return
@@ -295,25 +299,26 @@ class BookChannel:
             self.dropped += 1
 
     def _lose(self, diff: Diff, at_ns: int) -> None:
-        """The book is unknown: ``diff`` does not connect to it.  Ids may start anew after this."""
+        """The book is unknown: ``diff`` does not connect to it."""
         if not self._bridged:
             expected, got = self._last + self._rule.lead, diff.first
         elif self._rule.chained:
             expected, got = self._last, diff.previous or 0
         else:
             expected, got = self._last + 1, diff.first
-        self.is_live = False
-        self._touch = None
-        self._newest = 0
-        if self.is_gapped:
-            self.refuse("snapshot older than the updates that follow it")
-            return
+        self._forget_ids()
         self.heard_ns = at_ns
         self.is_gapped = True
         self.gaps += 1
         self._gap = (expected, got)
         self.material += 1
         self._emit(BookGapped(self.instrument.id, expected, got, at_ns))
+
+    def _forget_ids(self) -> None:
+        """After a loss a venue may count its ids anew."""
+        self.is_live = False
+        self._touch = None
+        self._newest = 0
 
     def _replace(self, snapshot: Snapshot) -> None:
         if self.listener is None:

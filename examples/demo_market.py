@@ -260,7 +260,8 @@ class Market:
         text = f"{'-' if rate < 0 else ''}0.{abs(rate):08d}"
         return self.wrap(
             "markPrice",
-            f'"e":"markPriceUpdate","E":{at_ms},"s":"{self.symbol}","p":"{_eight(mark)}","i":"{_eight(index)}",'
+            f'"e":"markPriceUpdate","E":{at_ms},"s":"{self.symbol}",'
+            f'"p":"{_eight(mark)}","i":"{_eight(index)}",'
             f'"P":"{_eight(index)}","r":"{text}","T":{settle_ms}',
         )
 

@@ -78,8 +78,11 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if market is None:
         return (Hold("no_book", f"{instrument_id} is not listed"),)
     limits, found = store.config.limits, []
-    heard_ns = max(market.heard_ns, market.book_seen_ns)
-    stale = rules.feed_age(limits, PairName(""), at_ns - heard_ns)
+    age_ns = at_ns - max(market.heard_ns, market.book_seen_ns)
+    if market.book_seen_ns:
+        # other streams of a feed may live on: a book that lives is told at least once a heartbeat
+        age_ns = max(age_ns, at_ns - market.book_seen_ns - int(store.config.strategy.heartbeat_s * 1e9))
+    stale = rules.feed_age(limits, PairName(""), age_ns)
     if market.ended:
         found.append(Hold("feed_ended", instrument_id))
     elif stale is not None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from bot.core import fold, views
 from bot.model.commands import CancelOrder, PlaceOrder, QueryAccount, QueryOrder, RaiseAlert
 from bot.model.entry import Entry
+from bot.model.facts import Booted
 from bot.model.ids import ClientId
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
@@ -32,10 +33,15 @@ class Laws:
         self.naked_ns: dict[str, int] = {}
         self.legged: dict[str, int] = {}
         self.alerted: dict[str, int] = {}
+        self.unexplained_ns = 0
 
     def row(self, entry: Entry) -> None:
         halted_before = self.store.mode is Mode.HALTED
         fold.refold(self.store, entry)
+        if any(isinstance(fact, Booted) for fact in entry.facts):
+            # deadlines count from here: rows in which they were met may be lost
+            self.uncertain_ns.clear()
+            self.unexplained_ns = 0
         for command in entry.commands:
             if isinstance(command, PlaceOrder):
                 self._placed(entry, command, halted_before)
@@ -105,8 +111,18 @@ class Laws:
                 self._break(entry, f"pair {name} is LEGGED without an alert")
 
     def _money(self, entry: Entry) -> None:
+        """NAV is explained to the last digit whenever the venue's statement is known to be whole.
+
+        Between a restart and the answers it asks for, fills are told again one by one over a statement from
+        before: then the accounts are not reconciled, and say so, and must be within the deadline.
+        """
         difference = views.residual(self.store)
-        if difference:
+        if not difference:
+            self.unexplained_ns = 0
+            return
+        self.unexplained_ns = self.unexplained_ns or entry.at_ns
+        late = entry.at_ns - self.unexplained_ns > SETTLE_S_MAX * SECOND_NS
+        if late or all(account.reconciled for account in self.store.accounts.values()):
             self._break(entry, f"residual is {difference}")
 
     def end(self) -> None:

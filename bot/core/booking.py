@@ -82,6 +82,8 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
         store.ledger.cash[fact.account] = dict(fact.balances)
     account.differences = recon.compare(store, account, fact)
     account.reconciled = not account.differences
+    if account.reconciled:
+        recon.adopt_split(store, fact)
 
 
 def open_books(store: Store, at_ns: int) -> None:

@@ -229,18 +229,25 @@ def _repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
     grow = (Role.SHORT if delta > 0 else Role.LONG, LegMissing(delta, naked_s, pair.repairs + 1))
     shrink_why = LegUnwound(delta, pair.repairs) if pair.growing or not completing else grow[1]
     shrink = (grow[0].other, shrink_why)
+    growing = pair.growing and completing
     idle: Idle | None = None
-    for role, why in (grow, shrink) if pair.growing and completing else (shrink,):
+    for role, why in (grow, shrink) if growing else (shrink, grow):
         blind = _blind(store, pair, at_ns, role)
         if blind is not None:
-            idle = blind
+            idle = idle or blind
             continue
         purpose = Purpose.REPAIR if isinstance(why, LegMissing) else Purpose.UNWIND
         found = _one_leg(store, config, pair, role, delta, (purpose, why))
-        if not isinstance(found, Idle):
+        if isinstance(found, Idle):
+            idle = idle or found
+        elif growing or role is shrink[0] or _reduces(found):
             return found
-        idle = found
     return idle or Idle("repair_impossible")
+
+
+def _reduces(group: Group) -> bool:
+    """A leg that somebody else turned the wrong way is brought back, whatever its role says."""
+    return all(isinstance(command, PlaceOrder) and command.reduce_only for command in group)
 
 
 def _one_leg(

@@ -8,8 +8,12 @@ adopted: what stood there then is the baseline, and not ours to sell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+
 from bot.model.commands import QueryAccount, QueryOrder
 from bot.model.facts import AccountReported
+from bot.model.ids import InstrumentId
 from bot.model.instrument import Position
 from bot.model.money import ZERO, text
 from bot.model.store import Account, Store
@@ -51,31 +55,63 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
 
 
 def compare(store: Store, account: Account, report: AccountReported) -> tuple[str, ...]:
-    """Differences between a venue's report and the ledger, as ``name: venue …, ledger …``."""
+    """Differences between a venue's report and the ledger, as ``name: venue …, ledger …``.
+
+    A position is compared by its quantity, and a wallet together with the costs of the contracts it
+    margins: that sum does not depend on the order in which fills were heard, while the rounding of realised
+    profit does.
+    """
     ledger = store.ledger
     cash = ledger.cash.get(report.account, {})
-    found = [
-        f"{asset}: venue {text(report.balances.get(asset, ZERO))}, ledger {text(cash.get(asset, ZERO))}"
-        for asset in dict.fromkeys((*report.balances, *cash))
-        if report.balances.get(asset, ZERO) != cash.get(asset, ZERO)
-    ]
     held = {position.instrument: Position(position.qty, position.cost) for position in report.positions}
     expected = {
         name: position
         for name, position in ledger.positions.items()
         if store.markets[name].instrument.account == report.account
     }
+    found = []
     for name in dict.fromkeys((*held, *expected)):
-        venue, ours = held.get(name, Position()), expected.get(name, Position())
-        if venue.qty != ours.qty or venue.cost != ours.cost:
-            found.append(
-                f"{name}: venue {text(venue.qty)} at cost {text(venue.cost)}, "
-                f"ledger {text(ours.qty)} at cost {text(ours.cost)}"
-            )
-    known = store.orders
+        at_venue, at_home = held.get(name, Position()).qty, expected.get(name, Position()).qty
+        if at_venue != at_home:
+            found.append(f"{name}: venue {text(at_venue)}, ledger {text(at_home)}")
+    moved = bool(found)
+    for asset in dict.fromkeys((*report.balances, *cash)):
+        venue, ours = report.balances.get(asset, ZERO), cash.get(asset, ZERO)
+        apart = venue + _paid(store, held, asset) - ours - _paid(store, expected, asset)
+        if apart and venue != ours:
+            found.append(f"{asset}: venue {text(venue)}, ledger {text(ours)}")
+        elif apart and not moved:
+            found.append(f"{asset}: positions cost {text(abs(apart))} {asset} more or less at the venue")
     found += [
         f"order {client_id}: open at the venue, not ours to know"
         for client_id in report.open_orders
-        if client_id.startswith(store.config.bot_tag if store.config else "") and client_id not in known
+        if client_id.startswith(store.config.bot_tag if store.config else "")
+        and client_id not in store.orders
     ]
     return tuple(found)
+
+
+def _paid(store: Store, positions: Mapping[InstrumentId, Position], asset: str) -> Decimal:
+    """What the open contracts of an asset have cost, signed so that wallet plus this is the fills' sum."""
+    total = ZERO
+    for name, position in positions.items():
+        market = store.markets.get(name)
+        if market is not None and market.instrument.margin_asset == asset and not market.instrument.is_spot:
+            total += position.cost if market.instrument.inverse else -position.cost
+    return total
+
+
+def adopt_split(store: Store, report: AccountReported) -> None:
+    """Take over how the venue divides a wallet between cash and cost, once their sum is known to agree."""
+    ledger = store.ledger
+    for position in report.positions:
+        ours = ledger.positions.get(position.instrument)
+        if ours is None or ours.cost == position.cost:
+            continue
+        ledger.positions[position.instrument] = Position(position.qty, position.cost)
+        asset = store.markets[position.instrument].instrument.margin_asset
+        ledger.cash[report.account][asset] = report.balances[asset]
+        for name in store.routes.pairs_of.get(position.instrument, ()):
+            for leg in store.pairs[name].legs:
+                if leg.instrument == position.instrument and leg.position.qty == position.qty:
+                    leg.position = Position(position.qty, position.cost)

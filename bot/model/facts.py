@@ -49,7 +49,7 @@ class Fact(Struct, frozen=True, array_like=True, tag=True, gc=False):
     """Base of all facts; the tag is the class name."""
 
 
-# --- the run -----------------------------------------------------------------------------------------------
+# --- the run ----------------------------------------------------------------------------------------------
 
 
 class Booted(Fact, frozen=True):
@@ -92,7 +92,7 @@ class Tick(Fact, frozen=True):
     offset_ns: dict[AccountId, int]
 
 
-# --- the market --------------------------------------------------------------------------------------------
+# --- the market -------------------------------------------------------------------------------------------
 
 
 class BookSeen(Fact, frozen=True):
@@ -170,7 +170,7 @@ class ChannelOpened(Fact, frozen=True):
     channel: Channel
 
 
-# --- orders ------------------------------------------------------------------------------------------------
+# --- orders -----------------------------------------------------------------------------------------------
 
 
 class OrderAccepted(Fact, frozen=True):
@@ -219,12 +219,15 @@ class ForcedFilled(Fact, frozen=True):
 
 
 class OrderCanceled(Fact, frozen=True):
+    """The order ended at our wish; every fill it had has been told before."""
+
     client_id: ClientId
     venue_ns: int
 
 
 class OrderExpired(Fact, frozen=True):
-    """The venue ended the order by its own rule: the rest of an IOC, a self-trade guard."""
+    """The venue ended the order by its own rule (the rest of an IOC, a self-trade guard); every fill it had
+    has been told before."""
 
     client_id: ClientId
     reason: str
@@ -265,7 +268,7 @@ class OrderNotFound(Fact, frozen=True):
     venue_ns: int
 
 
-# --- the account -------------------------------------------------------------------------------------------
+# --- the account ------------------------------------------------------------------------------------------
 
 
 class PositionHeld(Struct, frozen=True, array_like=True):

@@ -130,7 +130,8 @@ class JournalWriter:
                 raise
         except sqlite3.Error as failure:
             self._lock.release()
-            raise JournalError(f"journal {path}: cannot be opened: {failure}") from failure
+            text = f"journal {path}: cannot be opened: {failure}; look after the disk, or give another file"
+            raise JournalError(text) from failure
         except JournalError:
             self._lock.release()
             raise

@@ -82,8 +82,8 @@ def trade(
 ) -> bytes:
     symbol = SYMBOLS[market]
     return (
-        f'{{"stream":"{symbol.lower()}@{kind}","data":{{"e":"{kind}","E":{START_MS},"T":{START_MS},"s":"{symbol}",'
-        f'"p":"{price}","q":"{qty}","m":{"true" if maker_buys else "false"}}}}}'
+        f'{{"stream":"{symbol.lower()}@{kind}","data":{{"e":"{kind}","E":{START_MS},'
+        f'"T":{START_MS},"s":"{symbol}","p":"{price}","q":"{qty}","m":{"true" if maker_buys else "false"}}}}}'
     ).encode()
 
 
@@ -91,6 +91,6 @@ def mark(market: str, mark: str, index: str | None, rate: str, next_ms: int) -> 
     symbol = SYMBOLS[market]
     more = "" if index is None else f'"i":"{index}",'
     return (
-        f'{{"stream":"{symbol.lower()}@markPrice@1s","data":{{"e":"markPriceUpdate","E":{START_MS},"s":"{symbol}",'
-        f'"p":"{mark}",{more}"r":"{rate}","T":{next_ms}}}}}'
+        f'{{"stream":"{symbol.lower()}@markPrice@1s","data":{{"e":"markPriceUpdate",'
+        f'"E":{START_MS},"s":"{symbol}","p":"{mark}",{more}"r":"{rate}","T":{next_ms}}}}}'
     ).encode()

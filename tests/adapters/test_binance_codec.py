@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from adapters.binance import codec
 
 SPOT_DEPTH = (
-    b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":157,"u":160,'
-    b'"b":[["61737.63000000","0.00000000"]],"a":[["61837.64000000","1.54698000"],["61839.85","2"]]}}'
+    b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT",'
+    b'"U":157,"u":160,"b":[["61737.63000000","0.00000000"]],'
+    b'"a":[["61837.64000000","1.54698000"],["61839.85","2"]]}}'
 )
 COINM_DEPTH = (
-    b'{"stream":"btcusd_perp@depth@0ms","data":{"e":"depthUpdate","E":12,"T":11,"s":"BTCUSD_PERP","ps":"BTCUSD",'
-    b'"U":31260,"u":31565,"pu":31198,"b":[["61773.6","1001"]],"a":[]}}'
+    b'{"stream":"btcusd_perp@depth@0ms","data":{"e":"depthUpdate","E":12,"T":11,"s":"BTCUSD_PERP",'
+    b'"ps":"BTCUSD","U":31260,"u":31565,"pu":31198,"b":[["61773.6","1001"]],"a":[]}}'
 )
 SPOT_TICKER = (
     b'{"stream":"btcusdt@bookTicker","data":{"u":400900217,"s":"BTCUSDT","b":"25.35190000","B":"31.21",'
@@ -46,7 +47,8 @@ def test_trade_mark_index_and_snapshot() -> None:
     trade = codec.decode_trade(b'{"data":{"e":"aggTrade","p":"0.001","q":"100","T":123456785,"m":true}}').data
     assert (trade.price, trade.qty, trade.trade_ms, trade.buyer_is_maker) == (0.001, 100.0, 123456785, True)
     mark = codec.decode_mark(
-        b'{"data":{"e":"markPriceUpdate","E":7,"s":"BTCUSDT","p":"11794.15","i":"11784.62","r":"0.00038167","T":9}}'
+        b'{"data":{"e":"markPriceUpdate","E":7,"s":"BTCUSDT","p":"11794.15","i":"11784.62",'
+        b'"r":"0.00038167","T":9}}'
     ).data
     assert (mark.mark, mark.index, mark.rate, mark.next_ms) == ("11794.15", "11784.62", "0.00038167", 9)
     dated = codec.decode_mark(

@@ -259,6 +259,17 @@ def test_crossed_and_empty_books_are_refused_and_not_emitted() -> None:
     scene.assert_counted_once()
 
 
+def test_a_second_hole_before_any_book_was_usable_is_a_gap_of_its_own() -> None:
+    scene = Scene()
+    scene.snapshot(100)
+    scene.diff(105, 106)
+    scene.snapshot(110, bids=[(102.0, 1.0)])  # crossed: live, but nothing to emit
+    scene.diff(120, 121)
+    assert scene.kinds() == ["BookSeen", "BookGapped", "BookGapped"]
+    assert (scene.channel.gaps, scene.channel.refused) == (2, {"crossed book": 1})
+    scene.assert_counted_once()
+
+
 # --- memory lost, and listeners
 
 

@@ -34,7 +34,7 @@ from bot.model.facts import (
     Tick,
 )
 from bot.model.ids import AccountId, ClientId, InstrumentId
-from bot.model.instrument import Side
+from bot.model.instrument import Position, Side
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import OrderState, Store
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, make_config
@@ -325,3 +325,32 @@ def test_folding_a_journal_row_by_row_is_the_store_at_every_row(short: Instrumen
         fold.refold(store, Entry(row.seq, row.at_ns, row.facts, row.commands))
     assert store == world.store
     assert isinstance(world.rows[-1].facts[0], OrderAccepted | BookSeen)
+
+
+def test_a_leg_that_was_turned_the_wrong_way_is_brought_back() -> None:
+    """Forced out and filled once more: the short leg stands long, and nothing is left of the long one."""
+    world = hedged()
+    world.tick()
+    world.quote(60_000.0, -20.0)
+    orders = {order.role: order for order in world.placed()}
+    held = world.positions[LINEAR]
+    world.positions[LINEAR] = Position()
+    fact = ForcedFilled(LINEAR, "adl", Side.BUY, -held.qty, D(60_000), D(0), "USDT", "adl", world.at_ns)
+    world.give(fact, PositionSeen(LINEAR, D(0), D(0), world.at_ns))
+    world.give(*world.fill(orders[Role.LONG]), *world.fill(orders[Role.SHORT]))
+    assert world.store.pairs[BTC].short.position.qty > 0
+    world.quote(60_000.0, -20.0)
+    (order,) = world.placed()
+    assert (order.role, order.side, order.reduce_only) == (Role.SHORT, Side.SELL, True)
+    world.give(*world.fill(order))
+    assert world.store.pairs[BTC].state is PairState.FLAT
+
+
+def test_a_book_that_is_silent_is_stale_although_its_feed_is_heard() -> None:
+    world = World()
+    world.boot()
+    world.quote(60_000.0, 0.0)
+    strategy, limits = world.config.strategy, world.config.limits
+    for _ in range(int(strategy.heartbeat_s + limits.feed_age_max_s) + 2):
+        world.tick()
+    assert world.store.pairs[BTC].idle == "stale_feed"

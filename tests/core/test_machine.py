@@ -163,6 +163,15 @@ class Venue(RuleBasedStateMachine):
         facts: list[AnyFact] = []
         if held.status is None:
             facts.append(OrderAccepted(command.client_id, "v", self.world.at_ns))
+        if command.reduce_only:  # knocked out by its own rule where nothing is left to reduce
+            position = self.world.positions.get(command.instrument)
+            reducible = max(D(0), -position.qty * command.side.sign) if position else D(0)
+            if reducible < qty:
+                self.clear()
+                held.status = OrderStatus.EXPIRED
+                untold = self.report(held)[:-1]
+                self.give(*facts, *untold, OrderExpired(command.client_id, "reduce-only", self.world.at_ns))
+                return
         executed = self.world.execute(command, qty, command.price)
         held.fills += [fact for fact in executed if isinstance(fact, OrderFilled)]
         held.status = OrderStatus.FILLED if held.filled == command.qty else OrderStatus.OPEN
@@ -179,9 +188,10 @@ class Venue(RuleBasedStateMachine):
         if how == "reject" and held.status is None:
             held.status = OrderStatus.REJECTED
             self.give(OrderRejected(client_id, "-1", "no", self.world.at_ns))
-        elif how == "expire":
+        elif how == "expire" and held.known:
             held.status = OrderStatus.EXPIRED
-            self.give(OrderExpired(client_id, "IOC", self.world.at_ns))
+            told = self.report(held)[:-1]  # a gateway tells every fill before it tells the end
+            self.give(*told, OrderExpired(client_id, "IOC", self.world.at_ns))
         else:
             self.give(OrderUncertain(client_id, "silence"))
 

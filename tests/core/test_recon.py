@@ -22,10 +22,10 @@ from bot.model.facts import (
     OrderUncertain,
     PositionHeld,
 )
-from bot.model.ids import AccountId, ClientId
+from bot.model.ids import AccountId, ClientId, account_of
 from bot.model.pair import Mode, PairSpec, PairState
 from bot.model.store import OrderState
-from tests.core.world import BTC, LINEAR, SPOT, World, hedged, make_config
+from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, make_config
 
 D = Decimal
 USDM = AccountId("binance:usdm")
@@ -71,7 +71,7 @@ def test_a_position_that_stood_there_before_is_not_ours_and_holds() -> None:
     world.give(fact)
     account = world.store.accounts[USDM]
     assert not account.reconciled
-    assert account.differences == ("binance:usdm:BTCUSDT: venue 1 at cost 60000, ledger 0 at cost 0",)
+    assert account.differences == ("binance:usdm:BTCUSDT: venue 1, ledger 0",)
 
 
 def test_a_balance_that_moved_by_itself_is_named_and_holds() -> None:
@@ -215,3 +215,33 @@ def test_a_pair_that_left_the_settings_stays_known_and_may_not_change_its_legs()
     swapped = msgspec.structs.replace(other, pairs=(PairSpec(BTC, LINEAR, SPOT, D(1)),))
     with pytest.raises(BrokenInvariant, match="legs changed"):
         world.give(Booted("0run0002", "0", swapped, "clean"))
+
+
+def test_fills_heard_in_another_order_round_differently_and_still_agree() -> None:
+    """A lost fill told after a forced one: quantities and sums agree, and the venue's split is taken over."""
+    world = hedged(INVERSE)
+    account = account_of(INVERSE)
+    report = world.report(account)
+    (held,) = report.positions
+    quantum = D("0.00000001")
+    moved = msgspec.structs.replace(held, cost=held.cost + quantum)
+    wallet = {"BTC": report.balances["BTC"] - quantum}
+    world.give(msgspec.structs.replace(report, balances=wallet, positions=(moved,)))
+    assert world.store.accounts[account].reconciled
+    assert (
+        world.store.ledger.positions[INVERSE].cost == moved.cost == world.store.pairs[BTC].short.position.cost
+    )
+    assert world.store.ledger.cash[account] == wallet
+    assert views.residual(world.store) == 0
+
+
+def test_a_position_that_cost_something_else_is_a_difference() -> None:
+    world = hedged(LINEAR)
+    report = world.report(USDM)
+    (held,) = report.positions
+    world.give(
+        msgspec.structs.replace(report, positions=(msgspec.structs.replace(held, cost=held.cost + 1),))
+    )
+    assert world.store.accounts[USDM].differences == (
+        "USDT: positions cost 1 USDT more or less at the venue",
+    )

@@ -25,8 +25,8 @@ FACTS = (
     AccountReported(AccountId("binance:usdm"), {"USDT": D("1E+2")}, (PositionHeld(PERP, D(1), D(2)),), (), 3),
 )
 ORDER = PlaceOrder(
-    ClientId("bsbt0000000a1"), PairName("BTC"), Role.SHORT, PERP, Side.SELL, D("0.1"), D("59990.0"), TimeInForce.IOC,
-    False, Purpose.ENTER, D("60000.15"), EntryGap(-1.0, -2.0, 24.0),
+    ClientId("bsbt0000000a1"), PairName("BTC"), Role.SHORT, PERP, Side.SELL, D("0.1"), D("59990.0"),
+    TimeInForce.IOC, False, Purpose.ENTER, D("60000.15"), EntryGap(-1.0, -2.0, 24.0),
 )  # fmt: skip
 
 

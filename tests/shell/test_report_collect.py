@@ -8,23 +8,18 @@ from typing import get_args
 import msgspec
 import pytest
 
-from bot.model.commands import EntryGap, Flatten, LegMissing, NoteIdle, PlaceOrder
+from bot.model.commands import EntryGap, NoteIdle, PlaceOrder
 from bot.model.entry import Entry
 from bot.model.facts import (
     AnyFact,
     BookGapped,
-    Channel,
-    ChannelLost,
-    FeedEnded,
     ForcedFilled,
     FundingPaid,
-    ModeOrdered,
     OrderFilled,
-    ProtocolDrift,
     RateSeen,
     Tick,
 )
-from bot.model.ids import ClientId, PairName
+from bot.model.ids import ClientId
 from bot.model.instrument import Side
 from bot.model.pair import Mode, Purpose
 from bot.model.store import Store
@@ -33,13 +28,9 @@ from bot.shell.report_collect import Collection, ReportError, collect
 from bot.shell.report_model import Dispositions, FeedCounters, Report, inconsistencies
 from bot.shell.report_origins import ORIGIN
 from bot.shell.report_pairs import weighted_quantile
-from bot.shell.report_text import sentence
 from tests.shell.report_scene import (
     PERP,
-    PERP_WALLET,
-    SPOT_WALLET,
     Scene,
-    make_config,
     whole_story,
 )
 
@@ -357,51 +348,3 @@ def test_counters_that_do_not_add_up_are_named() -> None:
     )
     assert list(report.frames_by_stream) == ["a", "b"]
     assert list(report.clock_offset_s) == ["spot", "usdm"]
-
-
-def test_settings_are_those_in_force() -> None:
-    scene = Scene(make_config(entry_gap_bps=7.5))
-    scene.boot()
-    report = told(scene)
-    assert report.settings["strategy"]["entry_gap_bps"] == 7.5
-    assert report.settings["limits"]["naked_max_quote"] == "7000"
-    other = Scene(make_config(entry_gap_bps=7.6))
-    other.boot()
-    assert told(other).settings_sha256 != report.settings_sha256
-
-
-def test_protocol_drift_and_lost_channels_are_counted() -> None:
-    scene = entered()
-    scene.row(
-        (
-            ProtocolDrift(PERP_WALLET, "btcusdt@odd", "unknown field"),
-            ChannelLost(SPOT_WALLET, Channel.MARKET, "closed"),
-            ModeOrdered("BTC", Mode.HALTED, "desk", "enough"),
-            FeedEnded("binance:spot"),
-        )
-    )
-    report = told(scene)
-    assert report.protocol_drift == {"binance:usdm btcusdt@odd": 1}
-    assert report.pairs[0].mode is Mode.HALTED
-    assert report.pairs[0].state.value == "HEDGED"
-
-
-def test_what_two_pairs_share_belongs_to_neither() -> None:
-    config = make_config()
-    twin = msgspec.structs.replace(config.pairs[0], name=PairName("TWIN"))
-    scene = Scene(msgspec.structs.replace(config, pairs=(config.pairs[0], twin)))
-    scene.boot()
-    scene.row(scene.market(55_000.0, 4.0))
-    scene.both(True, "0.100", Purpose.ENTER, GAP)
-    scene.settle("0.0001")
-    report = told(scene)
-    assert [pair.name for pair in report.pairs] == ["BTC", "TWIN"]
-    assert [pair.fills for pair in report.pairs] == [2, 0]
-    assert report.funding_payments[0].pair == ""
-
-
-def test_a_reason_is_told_with_its_numbers() -> None:
-    assert sentence(Flatten("mode")) == "Flatten reason=mode"
-    assert sentence(LegMissing(naked_base=0.1, naked_s=2.0, attempt=1)) == (
-        "LegMissing naked_base=0.1 naked_s=2 attempt=1"
-    )
