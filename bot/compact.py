@@ -11,7 +11,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from bot.model.config import Balance, FeeRate
-from bot.model.ids import InstrumentId, PairName
+from bot.model.ids import InstrumentId, PairName, market_of
 from bot.model.money import BPS
 from bot.model.pair import PairSpec
 
@@ -28,6 +28,7 @@ class FormError(ValueError):
 def parse_pairs(text: str, capital_quote: dict[str, Decimal]) -> tuple[PairSpec, ...]:
     """``NAME=venue:market:SYMBOL/venue:market:SYMBOL,…``, the long leg first, with the capital of each."""
     pairs = []
+    contracts: dict[str, str] = {}
     for name, legs in _items(text):
         long, slash, short = legs.partition("/")
         if not _NAME.fullmatch(name) or not slash:
@@ -37,6 +38,12 @@ def parse_pairs(text: str, capital_quote: dict[str, Decimal]) -> tuple[PairSpec,
                 raise FormError(f"has the leg {leg!r}, which is not of the form venue:market:SYMBOL")
         if long == short:
             raise FormError(f"has the pair {name} with the same leg twice")
+        if market_of(InstrumentId(short)) == "spot":
+            raise FormError(f"has the short leg {short}, but spot is not sold short: nothing here borrows it")
+        for leg in (long, short):
+            owner = contracts.setdefault(leg, name)
+            if owner != name and market_of(InstrumentId(leg)) != "spot":
+                raise FormError(f"gives {leg} to {owner} and to {name}, but a contract belongs to one pair")
         if name not in capital_quote:
             raise FormError(f"has the pair {name}, for which BASISBOT_PAIR_CAPITAL_QUOTE has no amount")
         pairs.append(PairSpec(PairName(name), InstrumentId(long), InstrumentId(short), capital_quote[name]))

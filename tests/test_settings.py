@@ -112,6 +112,12 @@ def test_what_must_be_set_is_missed_by_name(name: str) -> None:
         ("PAIRS", "BTC=binance:spot:btcusdt/binance:usdm:BTCUSDT", "'binance:spot:btcusdt'"),
         ("PAIRS", "BTC=spot:BTCUSDT/binance:usdm:BTCUSDT", "'spot:BTCUSDT'"),
         ("PAIRS", "BTC=binance:spot:BTCUSDT/binance:spot:BTCUSDT", "the same leg twice"),
+        ("PAIRS", "BTC=binance:usdm:BTCUSDT/binance:spot:BTCUSDT", "spot is not sold short"),
+        (
+            "PAIRS",
+            NEEDED["BASISBOT_PAIRS"] + ",TWO=binance:spot:X/binance:usdm:BTCUSDT",
+            "belongs to one pair",
+        ),
         ("PAIRS", NEEDED["BASISBOT_PAIRS"] + ",BTC=a:b:C/a:b:D", "has BTC twice"),
         ("PAIRS", "SOL=a:b:C/a:b:D", "the pair SOL, for which BASISBOT_PAIR_CAPITAL_QUOTE has no amount"),
         (
