@@ -261,7 +261,7 @@ class BookChannel:
             self._waiting.popleft()
         if self._touch is not None and self._touch.update_id > self._last:
             self._set_touch(self._touch)
-        self._filter.is_pending = True
+        self._filter.forget()
         self._judge(at_ns, snapshot.event_ms)
 
     def on_trade(self, price: float, qty: float, buyer_is_maker: bool, venue_ns: int) -> None:

@@ -31,12 +31,13 @@ app.add_typer(journal, name="journal")
 app.add_typer(config, name="config")
 
 
-def parse_ns(text: str) -> int:
-    """Nanoseconds since 1970 of an ISO 8601 time, UTC unless it says otherwise."""
+def parse_ns(text: str, option: str | None = None) -> int:
+    """Nanoseconds since 1970 of an ISO 8601 time, UTC unless it says otherwise; ``option`` gave it."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not an ISO 8601 time such as 2026-03-02T08:00:00Z") from None
+        sentence = f"{text!r} is not an ISO 8601 time such as 2026-03-02T08:00:00Z"
+        raise typer.BadParameter(sentence, param_hint=option) from None
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
     since = time - datetime(1970, 1, 1, tzinfo=UTC)
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
@@ -97,19 +98,23 @@ def paper(  # noqa: PLR0913 - the parameters of a verb are the options of the co
     """
     from bot.wiring import PaperOptions
 
+    from_ns = parse_ns(from_, "--from") if from_ else 0
+    until_ns = parse_ns(until, "--until") if until else 0
+    if until_ns and until_ns <= from_ns:
+        raise typer.BadParameter(f"{until} is not later than --from {from_}", param_hint="--until")
     _run(
         PaperOptions(
             feeds=tuple(feed),
             environ=dict(os.environ),
             env_file=env_file or dotenv(),
-            from_ns=parse_ns(from_) if from_ else 0,
-            until_ns=parse_ns(until) if until else 0,
+            from_ns=from_ns,
+            until_ns=until_ns,
             funding=funding,
             instruments=tuple(instruments or ()),
             journal=journal_file,
             resume=resume,
             report=report,
-            crash_at_ns=tuple(sorted(map(parse_ns, crash_at or ()))),
+            crash_at_ns=tuple(sorted(parse_ns(at, "--crash-at") for at in crash_at or ())),
         )
     )
 
@@ -192,7 +197,10 @@ def parse_range(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     if not first.isdecimal() or (dash and not last.isdecimal()):
         raise typer.BadParameter(f"{text!r} is neither FIRST-LAST nor a number", param_hint="--seq")
-    return int(first), int(last) if dash else int(first)
+    bounds = int(first), int(last) if dash else int(first)
+    if bounds[0] > bounds[1]:
+        raise typer.BadParameter(f"{text!r} ends before it begins", param_hint="--seq")
+    return bounds
 
 
 @config.command()

@@ -284,9 +284,10 @@ def _secret(given: dict[str, Given], name: str) -> SecretStr | None:
             text = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigError(f"{PREFIX}{variable}: {path} cannot be read: {reason}") from None
+            # the value is not shown: it may be the secret itself, set in the wrong variable
+            raise ConfigError(f"{PREFIX}{variable} names a file that cannot be read: {reason}") from None
         if not text:
-            raise ConfigError(f"{PREFIX}{variable}: {path} is empty")
+            raise ConfigError(f"{PREFIX}{variable} names a file that is empty")
     return SecretStr(text) if text else None
 
 

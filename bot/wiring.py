@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 
 from adapters.binance.instruments import instruments as described
 from adapters.binance.instruments import read_source
-from adapters.binance.market import VENUE, MarketStream
+from adapters.binance.market import RULES, VENUE, MarketStream
 from adapters.errors import FeedError
 from adapters.materiality import Materiality
 from adapters.paper.agenda import NEVER_NS
@@ -88,7 +88,13 @@ class RunSummary(Struct, frozen=True):
 class Stopped(Exception):
     """Somebody asked the run to stop before its end."""
 
-    exit_code = 130
+    exit_code = 1
+
+
+class CrashNotPlayed(Exception):
+    """A crash was asked for at a time that the recording does not reach."""
+
+    exit_code = 2
 
 
 def demo_files() -> tuple[Path, Path]:
@@ -104,13 +110,19 @@ def demo_files() -> tuple[Path, Path]:
 def run_paper(options: PaperOptions, progress: Progress) -> RunSummary:
     """Replay recordings against the simulated venue, then write the report.
 
-    Raises `ConfigError`, `FeedError`, `JournalError`, `Divergence`, `BugExit`, `Stopped` and `ReportError`.
+    Raises `ConfigError`, `FeedError`, `JournalError`, `Divergence`, `BugExit`, `Stopped`, `CrashNotPlayed`
+    and `ReportError`.
     """
     settings = load(options.environ, options.env_file)
     world = _World(options, settings)
-    path = _journal_path(options, settings)
+    named = options.journal or settings.journal
+    path = named or options.report / JOURNAL_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a journal that nobody named belongs to the report and is begun anew with it
+    afresh = named is None and not options.resume
     replay_options = world.replay_options(options, settings)
-    with JournalWriter(path, resume=options.resume, inputs=inputs_text(replay_options)) as journal:
+    inputs = inputs_text(replay_options)
+    with JournalWriter(path, resume=options.resume, afresh=afresh, inputs=inputs) as journal:
         engine = Engine(journal, step, refold)
         send, put = world.timeline.submit, engine.inbox.put
         executor = Executor(settings.config.fuse, world.instruments, send, put, _Alerts(settings).tell)
@@ -120,6 +132,12 @@ def run_paper(options: PaperOptions, progress: Progress) -> RunSummary:
             result = replay(world.timeline, engine, executor, replay_options, hooks)
     if result.stopped:
         raise Stopped(f"stopped before the end; journal {path} is whole so far, go on with --resume")
+    asked = len(set(options.crash_at_ns))
+    if result.crashes < asked:
+        raise CrashNotPlayed(
+            f"{asked - result.crashes} of {asked} crashes did not happen: "
+            "give each --crash-at within the recording"
+        )
     from bot.shell.report import read_report, write_report
 
     collection = read_report(path, world.counters(result))
@@ -164,7 +182,7 @@ class _World:
             merge(self.feeds),
             self.venue,
             outlet,
-            (options.from_ns, options.until_ns or NEVER_NS),
+            (options.from_ns, options.until_ns - 1 if options.until_ns else NEVER_NS),
         )
 
     def replay_options(self, options: PaperOptions, settings: Settings) -> ReplayOptions:
@@ -222,11 +240,28 @@ def _instruments(
     for leg in legs:
         if leg.split(":")[0] != VENUE:
             raise ConfigError(f"BASISBOT_PAIRS has the leg {leg}, but this version trades on {VENUE} alone")
+    _refuse_unknown_markets(config)
     sources = [read_source(path) for path in files]
     if not files:
         frames = {feed.name: frame for feed in feeds if (frame := exchange_info(feed)) is not None}
         sources = [(name, bytes(_decode_frame(frame).data)) for name, frame in frames.items()]
     return described(sources, legs, config.paper_fees_bps)
+
+
+def _refuse_unknown_markets(config: Config) -> None:
+    """A misspelt market would be money or a fee that the run does not have."""
+    accounts = [f"{VENUE}:{market}" for market in RULES]
+    for balance in config.paper_balances:
+        if balance.account not in accounts:
+            raise ConfigError(
+                f"BASISBOT_PAPER_BALANCES names the account {balance.account}; "
+                f"there are {', '.join(accounts)}"
+            )
+    for market in config.paper_fees_bps:
+        if market not in RULES:
+            raise ConfigError(
+                f"BASISBOT_PAPER_FEES_BPS names the market {market}; there are {', '.join(RULES)}"
+            )
 
 
 def _streams(
@@ -245,20 +280,6 @@ def _streams(
         market: MarketStream(market, traded, dict.fromkeys([one.id for one in traded], filters), emit)
         for market, traded in by_market.items()
     }
-
-
-def _journal_path(options: PaperOptions, settings: Settings) -> Path:
-    """Where the journal goes.  One that nobody named belongs to the report and is begun anew with it."""
-    named = options.journal or settings.journal
-    if named is not None:
-        named.parent.mkdir(parents=True, exist_ok=True)
-        return named
-    path = options.report / JOURNAL_NAME
-    options.report.mkdir(parents=True, exist_ok=True)
-    if not options.resume:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return path
 
 
 def _end_ns(options: PaperOptions) -> int:

@@ -174,10 +174,10 @@ def test_the_variable_of_the_test_suite_is_left_alone() -> None:
 
 
 def test_the_environment_beats_the_file(tmp_path: Path) -> None:
-    file = env_file(tmp_path, **{**NEEDED, "BASISBOT_STRATEGY__PATIENCE_S": "7", "BASISBOT_PAPER_SEED": "3"})
+    file = env_file(tmp_path, **{**NEEDED, "BASISBOT_STRATEGY__PATIENCE_S": "7", "BASISBOT_PAPER_UP_MS": "3"})
     config = load({"BASISBOT_STRATEGY__PATIENCE_S": "9"}, file).config
     assert config.strategy.patience_s == 9
-    assert config.paper_seed == 3
+    assert config.paper_up_ms == 3
     assert config.strategy.clip_quote == 5000
 
 
@@ -211,15 +211,15 @@ def test_paths_are_relative_to_where_they_are_written(
     ("content", "words"),
     [
         (b"A=1\nthis is no assignment\n", ":2: is not of the form NAME=value"),
-        (b"BASISBOT_PAPER_SEED\n", ":1: is not of the form NAME=value"),
+        (b"BASISBOT_PAPER_UP_MS\n", ":1: is not of the form NAME=value"),
         (
-            b"BASISBOT_PAPER_SEED=1\n\nBASISBOT_PAPER_SEED=2\n",
-            ":3: BASISBOT_PAPER_SEED was set in line 1 already",
+            b"BASISBOT_PAPER_UP_MS=1\n\nBASISBOT_PAPER_UP_MS=2\n",
+            ":3: BASISBOT_PAPER_UP_MS was set in line 1 already",
         ),
         (b"A=\xff\n", "is not UTF-8 text"),
         (
-            b"BASIBOT_PAPER_SEED=1\n",
-            ":1: BASIBOT_PAPER_SEED is no setting; did you mean BASISBOT_PAPER_SEED?",
+            b"BASIBOT_PAPER_UP_MS=1\n",
+            ":1: BASIBOT_PAPER_UP_MS is no setting; did you mean BASISBOT_PAPER_UP_MS?",
         ),
     ],
 )
@@ -269,9 +269,9 @@ def test_a_secret_is_given_once_and_from_a_file_that_has_it(tmp_path: Path) -> N
 
 def test_what_is_shown_says_where_it_comes_from(tmp_path: Path) -> None:
     file = env_file(tmp_path, **NEEDED)
-    shown = {row.variable: row for row in describe({"BASISBOT_PAPER_SEED": "4"}, file)}
+    shown = {row.variable: row for row in describe({"BASISBOT_PAPER_UP_MS": "4"}, file)}
     assert [knob.variable for knob in knobs()] == list(shown)
-    assert (shown["BASISBOT_PAPER_SEED"].value, shown["BASISBOT_PAPER_SEED"].source) == ("4", "environment")
+    assert (shown["BASISBOT_PAPER_UP_MS"].value, shown["BASISBOT_PAPER_UP_MS"].source) == ("4", "environment")
     assert shown["BASISBOT_PAIRS"].source == str(file)
     assert (shown["BASISBOT_MODE"].value, shown["BASISBOT_MODE"].source) == ("paper", "default")
 
@@ -279,7 +279,7 @@ def test_what_is_shown_says_where_it_comes_from(tmp_path: Path) -> None:
 def test_the_hash_is_of_the_configuration_alone() -> None:
     plain = settings_sha256(config_of())
     assert settings_sha256(config_of(BASISBOT_JOURNAL="j", BASISBOT_BINANCE_KEY="k")) == plain
-    assert settings_sha256(config_of(BASISBOT_PAPER_SEED="2")) != plain
+    assert settings_sha256(config_of(BASISBOT_PAPER_UP_MS="2")) != plain
     fees = [config_of(BASISBOT_PAPER_FEES_BPS=text) for text in ("spot=1/2,usdm=3/4", "usdm=3/4,spot=1/2")]
     assert settings_sha256(fees[0]) == settings_sha256(fees[1])
 

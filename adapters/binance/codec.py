@@ -27,6 +27,7 @@ Price = Annotated[float, Meta(gt=0, lt=1e300)]
 Size = Annotated[float, Meta(ge=0, lt=1e300)]
 SizeShown = Annotated[float, Meta(gt=0, lt=1e300)]
 Levels = list[tuple[Price, Size]]
+Ms = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]  # since 1970; beyond it, nanoseconds pass 63 bits
 
 
 class Envelope(Struct, Generic[Frame], gc=False):
@@ -41,7 +42,7 @@ class DepthUpdate(Struct, gc=False):
     bids: Levels = field(name="b")
     asks: Levels = field(name="a")
     previous: int | None = field(name="pu", default=None)
-    event_ms: int | None = field(name="E", default=None)
+    event_ms: Ms | None = field(name="E", default=None)
 
 
 class BookTicker(Struct, gc=False):
@@ -52,7 +53,7 @@ class BookTicker(Struct, gc=False):
     bid_qty: SizeShown = field(name="B")
     ask: Price = field(name="a")
     ask_qty: SizeShown = field(name="A")
-    event_ms: int | None = field(name="E", default=None)
+    event_ms: Ms | None = field(name="E", default=None)
 
 
 class Trade(Struct, gc=False):
@@ -60,7 +61,7 @@ class Trade(Struct, gc=False):
 
     price: float = field(name="p")
     qty: float = field(name="q")
-    trade_ms: int = field(name="T")
+    trade_ms: Ms = field(name="T")
     buyer_is_maker: bool = field(name="m")
 
 
@@ -68,17 +69,17 @@ class MarkPrice(Struct, gc=False):
     """``markPriceUpdate``.  COIN-M may leave the index out; a dated contract's rate is an empty text."""
 
     mark: str = field(name="p")
-    event_ms: int = field(name="E")
+    event_ms: Ms = field(name="E")
     index: str = field(name="i", default="")
     rate: str = field(name="r", default="")
-    next_ms: int = field(name="T", default=0)
+    next_ms: Ms = field(name="T", default=0)
 
 
 class IndexPrice(Struct, gc=False):
     """``indexPriceUpdate`` of a COIN-M pair."""
 
     index: str = field(name="p")
-    event_ms: int = field(name="E")
+    event_ms: Ms = field(name="E")
 
 
 class DepthSnapshot(Struct, gc=False):
@@ -87,7 +88,7 @@ class DepthSnapshot(Struct, gc=False):
     last: int = field(name="lastUpdateId")
     bids: Levels
     asks: Levels
-    event_ms: int | None = field(name="E", default=None)
+    event_ms: Ms | None = field(name="E", default=None)
 
 
 class _Bare(Struct, gc=False):

@@ -98,6 +98,7 @@ class PaperTimeline:
         """A frame's index is that of its source.
 
         What is before ``bounds_ns[0]`` is played unheard, and nothing after ``bounds_ns[1]`` is played.
+        ``start_ns`` is the first instant played: the range's begin, or the first frame's where that is later.
         """
         self._sources = sources
         self._handlers = [source.market.on_frame for source in sources]
@@ -109,16 +110,12 @@ class PaperTimeline:
         self._agenda = venue.desk.agenda
         self._outlet = outlet
         self._from_ns, self._until_ns = bounds_ns[0], min(bounds_ns[1], NEVER_NS - 1)
+        self.start_ns = max(self._from_ns, min(self._head[0], self._until_ns))
         self._now_ns = self.start_ns
         self._begun = False
         self._greeting = True
         self._ended = False
         self._flights: list[Flight] = []
-
-    @property
-    def start_ns(self) -> int:
-        """Time of the first instant played: the range's begin, else the first frame's."""
-        return self._from_ns or min(self._head[0], self._until_ns)
 
     @property
     def now_ns(self) -> int:
@@ -169,7 +166,10 @@ class PaperTimeline:
     # --- inside -----------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Play what was before the range, unheard: it builds books, marks and the last settled rates."""
+        """Play what was before the range, unheard: it builds books, marks and the last settled rates.
+
+        Raises `FeedError` where nothing was recorded in the range.
+        """
         self._begun = True
         first_ns = min(self._head[0], self.start_ns)
         self._now_ns = self._clock.now_ns = first_ns
@@ -178,6 +178,8 @@ class PaperTimeline:
             self._run(self.start_ns - 1, stop=False)
             for source in self._sources:
                 source.market.forget()
+        if self._head[0] > self._until_ns:
+            raise FeedError("no frame was received between --from and --until; give a range that has some")
         self._now_ns = self._clock.now_ns = self.start_ns
         self._ended = False
         self._outlet.told = False
@@ -191,7 +193,7 @@ class PaperTimeline:
             outlet.told = agenda.disturbed = False
             if self._play(min(bound, agenda.due_ns)):
                 continue
-            over = self._head[0] > self._until_ns and not self._flights
+            over = self._is_over()
             if agenda.due_ns <= bound and not over:
                 self._now_ns = self._clock.now_ns = agenda.due_ns
                 agenda.pop()()
@@ -199,6 +201,18 @@ class PaperTimeline:
                 self._end()
             else:
                 return told
+
+    def _is_over(self) -> bool:
+        """No frame of the range is left and nothing is in flight.
+
+        Where the recording goes on beyond the range, what the venue does up to the range's end is of it too.
+        """
+        ahead_ns = self._head[0]
+        return (
+            ahead_ns > self._until_ns
+            and not self._flights
+            and (ahead_ns == NEVER_NS or self._agenda.due_ns > self._until_ns)
+        )
 
     def _greet(self) -> None:
         self._greeting = False

@@ -75,15 +75,13 @@ class LinesRecording:
 
     def blocks(self, index_of: Mapping[str, int]) -> Iterator[list[Frame]]:
         index = index_of[self._market]
-        line, last_ns = 1, 0
-        for text in self._texts():
-            lines = text.split(b"\n")
+        last_ns = 0
+        for line, lines in self._lists():
             times = self._times(lines, line, last_ns)
             frames = list(zip(times, repeat(index), [entry[_STAMP + 1 :] for entry in lines], strict=False))
             if {entry[_STAMP:_NAMED_END] for entry in lines} != {_NAMED}:
                 self._name_streams(frames, line)
             yield frames
-            line += len(lines)
             last_ns = times[-1]
 
     def _times(self, lines: list[bytes], first_line: int, last_ns: int) -> list[int]:
@@ -146,27 +144,28 @@ class LinesRecording:
             raise FeedError(f"{self.where(line)}: {_FORM} ({error})") from None
 
     def _lines(self) -> Iterator[bytes]:
-        return chain.from_iterable(text.split(b"\n") for text in self._texts())
+        return chain.from_iterable(lines for _, lines in self._lists())
 
-    def _texts(self) -> Iterator[bytes]:
-        """Whole lines, a bounded number at a time, without the last line's end."""
+    def _lists(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Whole lines without their ends, a bounded number at a time, and the number of the first of them."""
         rest = b""
-        line = 0
+        line = 1
         try:
             for chunk in _inflated(_chunks(self._path)):
                 text, end, tail = (rest + chunk).rpartition(b"\n")
                 rest = tail
                 if end:
-                    line += text.count(b"\n") + 1
-                    yield text
+                    lines = text.split(b"\n")
+                    yield line, lines
+                    line += len(lines)
         except zlib.error as error:
             raise FeedError(
-                f"{self.where(line + 1)}: the data is damaged or cut off ({error}); copy the file again"
+                f"{self.where(line)}: the data is damaged or cut off ({error}); copy the file again"
             ) from None
         except OSError as error:
             raise FeedError(f"{self._path}: cannot be read ({error.strerror}); check the path") from None
         if rest:
-            yield rest
+            yield line, [rest]
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -165,7 +165,6 @@ class Config(Struct, frozen=True, kw_only=True):
     usdt_usd_rate: Annotated[
         Decimal | None, knob("USD for one USDT; needed where a USDT leg meets a USD leg; empty: refuse", gt=0)
     ] = None
-    paper_seed: Annotated[int, knob("seed of the paper venue's random draws", ge=0)] = 1
     paper_up_ms: Annotated[float, knob("an order's way to the venue, milliseconds", ge=0)] = 5.0
     paper_down_ms: Annotated[float, knob("an answer's way back, milliseconds", ge=0)] = 5.0
     paper_step_us: Annotated[float, knob("modelled duration of one step, microseconds", ge=0)] = 200.0

@@ -103,15 +103,19 @@ def chained(chain: bytes, frame: bytes) -> bytes:
 class JournalWriter:
     """The only writer of one journal file."""
 
-    def __init__(self, path: Path, *, resume: bool = False, inputs: str = "") -> None:
+    def __init__(self, path: Path, *, resume: bool = False, afresh: bool = False, inputs: str = "") -> None:
         """``inputs`` is a text of what shapes the run beyond what `Booted` says; a resume must give the same.
+        ``afresh`` takes the place of a journal that nobody writes.
 
         Raises `JournalExists`, `JournalInUse`, `OtherRun` or `JournalError`.
         """
         self.path = path
-        if path.exists() and not resume:
+        if path.exists() and not (resume or afresh):
             raise JournalExists(f"journal {path}: exists; give --resume to go on with it, or another file")
         self._lock = _lock(path)
+        if afresh:
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
         self._error: JournalError | Divergence | None = None
         self._torn = False
         self._group: list[Row] = []

@@ -79,6 +79,14 @@ def test_a_size_that_is_none_is_not_a_frame(qty: str) -> None:
         codec.decode_depth(f'{{"data":{{"U":1,"u":1,"b":[["1",{qty}]],"a":[]}}}}'.encode())
 
 
+@pytest.mark.parametrize("time_ms", [-1, 9_000_000_000_001, 10**30])
+def test_a_time_that_no_clock_shows_is_not_a_frame(time_ms: int) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        codec.decode_depth(f'{{"data":{{"U":1,"u":1,"b":[],"a":[],"E":{time_ms}}}}}'.encode())
+    with pytest.raises(msgspec.ValidationError):
+        codec.decode_mark(f'{{"data":{{"p":"1","E":1,"r":"0","T":{time_ms}}}}}'.encode())
+
+
 DECIMALS = [("1.50", Decimal("1.50")), ("", None), ("0", ValueError), ("-1", ValueError), ("NaN", ValueError),
             ("Infinity", ValueError), ("x", ValueError)]  # fmt: skip
 

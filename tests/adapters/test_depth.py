@@ -115,6 +115,18 @@ def test_the_first_update_must_bridge(market: str, first: int, last: int, ends_a
     scene.assert_counted_once()
 
 
+def test_a_book_found_again_is_told_at_once_though_its_snapshot_was_crossed() -> None:
+    scene = Scene()
+    scene.snapshot(100)
+    scene.diff(101, 105)
+    scene.diff(110, 120)  # 106 to 109 are missing
+    scene.snapshot(130, bids=[(100.6, 1.0), BID])
+    assert scene.kinds() == ["BookSeen", "BookGapped"]
+    scene.touch(131)  # just as it was before the hole
+    assert scene.kinds() == ["BookSeen", "BookGapped", "BookSeen"]
+    scene.assert_counted_once()
+
+
 @pytest.mark.parametrize("market", ["spot", "usdm", "coinm"])
 def test_a_hole_is_told_once_and_a_snapshot_that_connects_ends_it(market: str) -> None:
     scene = Scene(market)

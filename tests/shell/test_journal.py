@@ -358,3 +358,16 @@ def test_a_killed_writer_leaves_a_prefix_with_its_chain_and_can_be_resumed(tmp_p
     with JournalWriter(path, resume=True) as journal:
         _write(journal, kept + 50)
     assert _rows_on_disk(path) == kept + 50
+
+
+def test_a_journal_begun_afresh_replaces_one_that_nobody_writes_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    with JournalWriter(path) as journal:
+        journal.append(1, (), ())
+    with JournalWriter(path, afresh=True) as journal:
+        journal.append(2, (), ())
+        journal.flush()
+        with pytest.raises(JournalInUse):
+            JournalWriter(path, afresh=True)
+        journal.append(3, (), ())
+    assert [entry.at_ns for entry in read_entries(path)] == [2, 3]

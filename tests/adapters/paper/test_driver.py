@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from adapters.errors import FeedError, FrameError
+from adapters.paper.agenda import NEVER_NS
 from adapters.paper.funding_table import FundingRow, FundingTable
 from adapters.paper.gateway import PaperGateway
 from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, TimeInForce
@@ -149,9 +150,32 @@ def test_a_range_knows_what_settled_before_it() -> None:
     ]
 
 
-def test_an_empty_range_ends_at_once() -> None:
-    floor = talking([T0, T0 + S], bounds_ns=(T0 + 5 * S, T0 + 9 * S))
-    assert told(floor.run(1)) == [FeedEnded("binance:test")]
+@pytest.mark.parametrize("bounds_s", [(5, 9), (0, -1), (2, 3)])
+def test_a_range_without_a_frame_is_refused(bounds_s: tuple[int, int]) -> None:
+    begin_ns, end_ns = (T0 + second * S for second in bounds_s)
+    floor = talking([T0, T0 + S, T0 + 4 * S], bounds_ns=(begin_ns, end_ns))
+    with pytest.raises(FeedError, match="no frame was received between --from and --until"):
+        floor.run(1)
+
+
+def test_a_range_that_begins_before_the_recording_begins_with_its_first_frame() -> None:
+    floor = talking([T0, T0 + S], bounds_ns=(T0 - 86_400 * S, NEVER_NS))
+    assert floor.timeline.start_ns == T0
+    assert floor.timeline.advance(T0 + 9 * S, floor.facts.append, stop=True) == T0
+    assert told(floor.facts) == [MARK]
+
+
+def test_a_range_has_the_settlement_between_its_last_frame_and_its_end() -> None:
+    """The recording goes on, so the venue is known to have lived to the end of the range."""
+    table = FundingTable(
+        {LINEAR.id: (FundingRow(T0 + 5 * S, D("0.1"), 8), FundingRow(T0 + 7 * S, D("0.2"), 8))}
+    )
+    frames = [(T0, 0, b""), (T0 + 4 * S, 0, b""), (T0 + 8 * S, 0, b"")]
+    floor = Floor(table=table, frames=frames, bounds_ns=(0, T0 + 6 * S))
+    assert told(floor.run(20)) == [
+        FundingSettled(LINEAR.id, D("0.1"), T0 + 5 * S),
+        FeedEnded("binance:test"),
+    ]
 
 
 def test_a_frame_that_is_no_frame_names_file_and_line() -> None:
