@@ -206,11 +206,14 @@ def shrinks(store: Store, pair: Pair, everything: Sequence[Pending]) -> bool:
 
 
 def _closes(store: Store, pair: Pair, asked: Sequence[Pending]) -> bool:
-    """Whether the orders under test leave less than a lot of each leg. Coins that an inverse leg earned may
+    """Whether the orders under test leave no more of each leg than dust. Coins that an inverse leg earned may
     then be left in its margin wallet: they are delta, but no order in either leg could sell them."""
     for leg in pair.legs:
         taken = sum((order.qty for order in asked if order.role is leg.role), ZERO)
-        if abs(leg.position.qty) - taken >= store.markets[leg.instrument].instrument.lot:
+        left, market = abs(leg.position.qty) - taken, store.markets[leg.instrument]
+        instrument, mark = market.instrument, market.mark
+        dust = instrument.is_spot and mark is not None and left * mark < instrument.notional_min
+        if left >= instrument.lot and not dust:
             return False
     return True
 

@@ -79,8 +79,8 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         return (Hold("no_book", f"{instrument_id} is not listed"),)
     limits, found = store.config.limits, []
     age_ns = at_ns - max(market.heard_ns, market.book_seen_ns)
-    if market.book_seen_ns:
-        # other streams of a feed may live on: a book that lives is told at least once a heartbeat
+    if market.book_seen_ns and not market.gapped:
+        # other streams of a feed may live on: a book that lives and has no gap is told once a heartbeat
         age_ns = max(age_ns, at_ns - market.book_seen_ns - int(store.config.strategy.heartbeat_s * 1e9))
     stale = rules.feed_age(limits, PairName(""), age_ns)
     if market.ended:
@@ -95,6 +95,12 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("no_mark", instrument_id))
     if market.index is None:
         found.append(Hold("no_index", instrument_id))
+    if market.mark_seen_ns and stale is None and not market.ended:
+        # a stream that gave a mark is told at least once a heartbeat, as books are
+        age_ns = at_ns - market.mark_seen_ns - int(store.config.strategy.heartbeat_s * 1e9)
+        stale = rules.feed_age(limits, PairName(""), age_ns)
+        if stale is not None:
+            found.append(Hold("stale_mark", f"{instrument_id} {stale.value}", stale.limit))
     if not has_rate(store, market.instrument.quote):
         found.append(Hold("missing_rate", f"{market.instrument.quote}/{store.config.nav_currency}"))
     account_id = market.instrument.account

@@ -9,7 +9,7 @@ from bot.core.orders import BrokenInvariant
 from bot.model.facts import AccountReported, ForcedFilled, FundingPaid, OrderFilled
 from bot.model.instrument import Instrument, Position, Side, after_fill, fill_cost
 from bot.model.money import ZERO
-from bot.model.store import Leg, Order, Store
+from bot.model.store import Attribution, Leg, Order, Store
 
 
 def book_once(store: Store, key: str, venue_ns: int) -> bool:
@@ -80,6 +80,7 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     if account.baseline is None:
         account.baseline = dict(fact.balances)
         store.ledger.cash[fact.account] = dict(fact.balances)
+        ledger.came_into_view(store, fact.balances)
     account.differences = recon.compare(store, account, fact)
     account.reconciled = not account.differences
     if account.reconciled:
@@ -102,3 +103,4 @@ def open_books(store: Store, at_ns: int) -> None:
     if now is None:
         return
     books.opened, books.start_nav, books.start_ns = True, now, at_ns
+    books.total = Attribution()  # what came before is part of the start

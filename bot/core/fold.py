@@ -179,7 +179,7 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 order.ask_ns = at_ns + _reask_ns(store)
             case QueryOrder():
                 order = store.orders[command.client_id]
-                order.asked, order.ask_ns = True, at_ns + _reask_ns(store)
+                order.ask_ns = at_ns + _reask_ns(store)
             case QueryAccount():
                 store.accounts[command.account].asked_ns = at_ns
             case SetMode():
@@ -265,6 +265,10 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
         case OrderReported():
             orders.reported(order, fact, at_ns)
         case OrderNotFound():
+            account = store.accounts[store.markets[order.instrument].instrument.account]
+            if Channel.PRIVATE in account.lost:  # nobody would have told us of a fill
+                order.ask_ns, order.not_found = at_ns, 0
+                return
             window_s = store.config.strategy.receive_window_s if store.config else 0.0
             orders.not_found(order, fact, at_ns, int(window_s * 1e9))
         case _:
@@ -272,6 +276,10 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
 
 
 def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> None:
+    if isinstance(fact, (PositionSeen, FundingPaid, ForcedFilled)) and fact.instrument not in store.markets:
+        key = f"account {type(fact).__name__} of an instrument that is not ours"
+        store.drift[key] = store.drift.get(key, 0) + 1
+        return
     match fact:
         case AccountReported():
             report_account(store, at_ns, fact)
@@ -282,14 +290,14 @@ def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> N
             account = store.accounts[store.markets[fact.instrument].instrument.account]
             account.positions[fact.instrument] = Position(fact.qty, fact.cost)
         case FundingPaid():
-            if book_once(store, f"funding {fact.transaction_id}", fact.venue_ns):
+            if book_once(store, f"funding {fact.instrument} {fact.transaction_id}", fact.venue_ns):
                 book_funding(store, fact)
             _touch(store, fact.instrument, touched)
         case InterestCharged():
-            if book_once(store, f"interest {fact.transaction_id}", fact.venue_ns):
+            if book_once(store, f"interest {fact.account} {fact.transaction_id}", fact.venue_ns):
                 ledger.charged(store, fact)
         case Transferred():
-            if book_once(store, f"transfer {fact.transaction_id}", fact.venue_ns):
+            if book_once(store, f"transfer {fact.account} {fact.transaction_id}", fact.venue_ns):
                 ledger.transferred(store, fact)
         case ForcedFilled():
             if book_once(store, f"{fact.instrument} {fact.trade_id} forced", fact.venue_ns):

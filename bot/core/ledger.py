@@ -13,7 +13,7 @@ borrow      interest
 collateral  price changes of coins that belong to no pair's spot leg: baseline margin, earned coins
 quote_fx    changes of a quote currency against the NAV currency
 adl         forced fills, price and fee
-transfers   money moved in or out
+transfers   money moved in or out, and money that came into view: a later account, an asset's first price
 =========== =================================================================================================
 
 Prices of assets are in NAV currency.  Every function runs under the exact context: only births of prices
@@ -22,6 +22,7 @@ and of inverse costs round (`model.money`, `model.instrument`); products and sum
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from bot.core.orders import BrokenInvariant
@@ -58,10 +59,13 @@ def asset_repriced(store: Store, asset: str, price: Decimal, by_fx: bool = False
     ledger = store.ledger
     before = ledger.price.get(asset)
     ledger.price[asset] = price
-    if not ledger.opened or before is None or before == price:
+    if not ledger.opened or before == price:
+        return
+    cash = sum((wallet.get(asset, ZERO) for wallet in ledger.cash.values()), ZERO)
+    if before is None:
+        ledger.total.transfers += cash * price
         return
     change = price - before
-    cash = sum((wallet.get(asset, ZERO) for wallet in ledger.cash.values()), ZERO)
     in_contracts = _unrealised_in(store, asset)
     if by_fx:
         ledger.total.quote_fx += (cash + in_contracts) * change
@@ -121,8 +125,19 @@ def charged(store: Store, fact: InterestCharged) -> None:
 
 
 def transferred(store: Store, fact: Transferred) -> None:
+    """Somebody else's money may be of any asset: one without a price is no part of NAV."""
     credit(store.ledger, fact.account, fact.asset, fact.amount)
-    store.ledger.total.transfers += fact.amount * price_of(store.ledger, fact.asset)
+    price = store.ledger.price.get(fact.asset)
+    if price is not None:
+        store.ledger.total.transfers += fact.amount * price
+
+
+def came_into_view(store: Store, balances: Mapping[str, Decimal]) -> None:
+    """A wallet was told for the first time.  Once the books are open, what is in it was moved in."""
+    ledger = store.ledger
+    if ledger.opened:
+        for asset, amount in balances.items():
+            ledger.total.transfers += amount * ledger.price.get(asset, ZERO)
 
 
 def spot_held(store: Store, asset: str) -> Decimal:

@@ -47,7 +47,6 @@ def move(order: Order, state: OrderState, at_ns: int, reason: str = "") -> None:
         raise BrokenInvariant(f"order {order.client_id}: {order.state.value} cannot become {state.value}")
     order.state = state
     order.state_ns = at_ns
-    order.asked = False
     order.reason = reason or order.reason
 
 
@@ -104,7 +103,6 @@ def reported(order: Order, fact: OrderReported, at_ns: int) -> None:
         raise BrokenInvariant(f"order {order.client_id}: report counts fills that were not told before it")
     order.venue_order_id = fact.venue_order_id
     order.not_found = 0
-    order.asked = False
     if not order.state.is_live:
         return
     match fact.status:
@@ -120,7 +118,6 @@ def reported(order: Order, fact: OrderReported, at_ns: int) -> None:
 def not_found(order: Order, fact: OrderNotFound, at_ns: int, window_ns: int) -> None:
     """A negative answer kills only when it is beyond doubt: asked twice, and after the last moment at which
     the venue could still have accepted the order, by the venue's own clock."""
-    order.asked = False
     if not order.state.is_live:
         return
     if order.state is not OrderState.UNCERTAIN:

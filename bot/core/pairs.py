@@ -61,13 +61,16 @@ def is_dust(market: Market, qty: Decimal) -> bool:
 
 
 def is_flat(store: Store, pair: Pair) -> bool:
-    """No contract is open and what spot is left is dust, or only offsets coins the inverse leg lost."""
+    """No contract is open and what spot is left is dust, or only offsets coins the inverse leg lost; spot
+    that falls short of those coins by no more than a lot is flat as well: no order would bring them back."""
     coin_cash = pair.long.coin_cash + pair.short.coin_cash
     for leg in pair.legs:
         market = store.markets[leg.instrument]
         qty = leg.position.qty
         if market.instrument.is_spot and coin_cash < 0:
             qty += coin_cash
+            if -tolerance_base(store, pair) <= qty < 0:
+                continue
         if not is_dust(market, qty):
             return False
     return True
@@ -89,14 +92,13 @@ def sent(pair: Pair, command: PlaceOrder, at_ns: int) -> None:
             pair.clip_ns = at_ns
             if pair.state is HEDGED:
                 move(pair, EXITING, at_ns, type(command.why).__name__)
-            if pair.growing:
-                pair.repairs = 0
+            pair.repairs = 0
             pair.growing = False
         case Purpose.REPAIR | Purpose.UNWIND:
             pair.repairs += 1
             pair.repair_ns = at_ns
         case Purpose.DRIFT:
-            pass
+            pair.repair_ns = at_ns
 
 
 def settle(store: Store, pair: Pair, at_ns: int) -> None:

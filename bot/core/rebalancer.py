@@ -28,12 +28,14 @@ from bot.model.instrument import Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import Leg, Order, OrderState, Pair, Store
-from risk import watch
+from risk import guard, watch
 from risk.exposure import pair_delta_base
 
 Group = tuple[AnyCommand, ...]
 
 REPAIR_PAUSE_NS = 250_000_000
+QUICK_REPAIRS = 8
+RETRY_PAUSE_NS = 1_000_000_000  # what is refused over and over must not spend the budget of every other exit
 LOST_LEG = 0.25  # a hedge error of this part of a leg is no drift: somebody took the other leg
 BLIND = ("stale_feed", "gap", "no_book", "feed_ended")
 
@@ -79,7 +81,8 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
     if live:
         return _in_flight(config, pair, live, at_ns) or Idle("in_flight")
     if not store.ledger.opened:
-        return Idle("warming_up")
+        missing = watch.holds(store, at_ns, pair)
+        return Idle(missing[0].code, missing[0].value, missing[0].limit) if missing else Idle("warming_up")
     if pair.naked_ns and pair.state is not PairState.HEDGED:
         return _repair(store, config, pair, at_ns)
     if pair.state is PairState.FLAT:
@@ -152,11 +155,19 @@ def _enter(
     if size is None:
         return Idle("clip_too_small")
     draft = Draft(store, config, pair, Purpose.ENTER, signal)
-    complete = True
-    if strategy.leg_policy == "together":  # the long leg goes first: where it is the margin, it must be there
-        complete = draft.add(Role.LONG, Side.BUY, size.long_qty, reduce_only=False)
+    # the long leg goes first: where it is the margin, it must be there
+    complete = draft.add(Role.LONG, Side.BUY, size.long_qty, reduce_only=False)
     complete = complete and draft.add(Role.SHORT, Side.SELL, size.short_qty, reduce_only=False)
-    return tuple(draft.orders) if complete else Idle("missing_index")
+    if not complete:
+        return Idle("missing_index")
+    if strategy.leg_policy == "together":
+        return tuple(draft.orders)
+    verdict = guard.admit(store, at_ns, tuple(draft.orders))
+    if isinstance(verdict, guard.Refused):  # the leg that follows must be possible before the first one goes
+        return Idle(f"guard_{verdict.rule}", verdict.value, verdict.limit)
+    first = Draft(store, config, pair, Purpose.ENTER, signal)
+    first.add(Role.SHORT, Side.SELL, size.short_qty, reduce_only=False)
+    return tuple(first.orders)
 
 
 def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
@@ -164,6 +175,8 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
     come back: then it is left alone, and the pair is HEDGED again after a while."""
     mode = watch.effective_mode(store, pair)
     if mode is Mode.FLATTENING:
+        if at_ns - pair.clip_ns < RETRY_PAUSE_NS:
+            return Idle("clip_interval")
         return _exit_clip(store, config, pair, at_ns, Flatten(store.mode_reason or pair.mode_reason))
     if at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
@@ -207,6 +220,8 @@ def _drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle
     leg_base = views.leg_size_base(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
     if abs(delta) > leg_base * LOST_LEG:
         return _repair(store, config, pair, at_ns)
+    if at_ns - pair.repair_ns < RETRY_PAUSE_NS:
+        return Idle("repair_pause")
     why = DriftBand(delta, band, abs(delta) / leg_base * 1e4 if leg_base else 0.0)
     role = Role.SHORT if _is_contract(store, pair.short) else Role.LONG
     return _one_leg(store, config, pair, role, delta, (Purpose.DRIFT, why))
@@ -216,11 +231,13 @@ def _repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
     """Complete the leg that is missing while attempts last, then give back the one that is there.
 
     While entering, the missing leg grows; otherwise the leg that is too large shrinks.  Where the first
-    choice cannot be traded, the other one is taken.
+    choice cannot be traded, the other one is taken.  A leg that is gone has nothing to shrink: coins that an
+    inverse leg lost are bought back, and the rest of one that earned more than can be sold is closed.
     """
     if pair.state is PairState.FLAT:
         return Idle("naked_within_patience")
-    if at_ns - pair.repair_ns < REPAIR_PAUSE_NS and pair.repairs:
+    pause_ns = REPAIR_PAUSE_NS if pair.repairs < QUICK_REPAIRS else RETRY_PAUSE_NS
+    if at_ns - pair.repair_ns < pause_ns and pair.repairs:
         return Idle("repair_pause")
     delta = float(pair_delta_base(store, pair))
     naked_s = (at_ns - pair.naked_ns) / 1e9
@@ -240,14 +257,41 @@ def _repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
         found = _one_leg(store, config, pair, role, delta, (purpose, why))
         if isinstance(found, Idle):
             idle = idle or found
-        elif growing or role is shrink[0] or _reduces(found):
+        elif role is shrink[0]:
+            if _takes_back(store, pair, found):
+                return found
+        elif growing or _reduces(found) or (role is Role.LONG and pair.short.position.qty == 0):
             return found
-    return idle or Idle("repair_impossible")
+    unwound = LegUnwound(delta, pair.repairs)
+    return _stranded(store, config, pair, unwound) or idle or Idle("repair_impossible")
 
 
 def _reduces(group: Group) -> bool:
     """A leg that somebody else turned the wrong way is brought back, whatever its role says."""
     return all(isinstance(command, PlaceOrder) and command.reduce_only for command in group)
+
+
+def _takes_back(store: Store, pair: Pair, group: Group) -> bool:
+    """Whether an order takes from what its leg holds, rather than open an empty leg the wrong way."""
+    return _reduces(group) or any(
+        isinstance(command, PlaceOrder)
+        and command.side is Side.SELL
+        and not _is_contract(store, pair.leg(command.role))
+        for command in group
+    )
+
+
+def _stranded(store: Store, config: Config, pair: Pair, why: AnyWhy) -> Group | None:
+    """The rest of an inverse short whose spot leg is sold: its coins alone make the delta, and they stay in
+    the margin wallet when it is closed."""
+    long, short = pair.long, pair.short
+    if pair.growing or not _is_contract(store, short) or short.position.qty >= 0:
+        return None
+    if _is_contract(store, long) or not pairs.is_dust(store.markets[long.instrument], long.position.qty):
+        return None
+    draft = Draft(store, config, pair, Purpose.UNWIND, why)
+    closed = draft.add(Role.SHORT, Side.BUY, -short.position.qty, reduce_only=True)
+    return tuple(draft.orders) if closed else None
 
 
 def _one_leg(

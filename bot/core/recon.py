@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from bot.model.commands import QueryAccount, QueryOrder
-from bot.model.facts import AccountReported
+from bot.model.facts import AccountReported, Channel
 from bot.model.ids import InstrumentId
 from bot.model.instrument import Position
 from bot.model.money import ZERO, text
@@ -37,12 +37,12 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             continue
         account_id = store.markets[order.instrument].instrument.account
         busy[account_id] = None
-        if order.ask_ns <= at_ns and not store.accounts[account_id].lost:
+        if order.ask_ns <= at_ns and not _deaf(store.accounts[account_id]):
             queries.append(QueryOrder(order.client_id, order.instrument))
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
         account = store.accounts[account_id]
-        if account_id in busy or account.lost:
+        if account_id in busy or _deaf(account):
             continue
         if account.asked_ns:
             due = at_ns - account.asked_ns >= ANSWER_DUE_NS
@@ -52,6 +52,11 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
         if due:
             queries.append(QueryAccount(account_id, account.told_ns))
     return queries
+
+
+def _deaf(account: Account) -> bool:
+    """Whether an answer could miss something: silent market data says nothing about orders and money."""
+    return any(channel is not Channel.MARKET for channel in account.lost)
 
 
 def compare(store: Store, account: Account, report: AccountReported) -> tuple[str, ...]:

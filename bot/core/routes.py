@@ -27,7 +27,6 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
     store.boots_ns = (*(ns for ns in store.boots_ns if ns > at_ns - RESTART_WINDOW_NS), at_ns)
     store.ledger.price.setdefault(config.nav_currency, ONE)
     for order in store.orders.values():
-        order.asked = False
         if order.state.is_live:
             if order.state is not OrderState.UNCERTAIN:
                 orders.move(order, OrderState.UNCERTAIN, at_ns, "restarted")

@@ -20,6 +20,7 @@ from bot.quant.costs import Carry, LegView, appraise
 from bot.quant.funding import funding_apr
 
 DAY_NS = 86_400_000_000_000
+ESTIMATE_GRACE_NS = 60_000_000_000  # after its settlement an estimate speaks of the past
 
 
 class Idle(Struct, frozen=True):
@@ -44,7 +45,8 @@ def expected_apr(store: Store, config: Config, pair: Pair, at_ns: int) -> float 
 
 
 def _leg_apr(store: Store, config: Config, market: Market, at_ns: int) -> float | None:
-    """Annual rate that a short position in this instrument receives; ``None`` when it is not known."""
+    """Annual rate that a short position in this instrument receives; ``None`` when it is not known, or was
+    estimated for a settlement that is over."""
     instrument = market.instrument
     if instrument.kind is Kind.SPOT:
         return 0.0
@@ -54,7 +56,10 @@ def _leg_apr(store: Store, config: Config, market: Market, at_ns: int) -> float 
         days = (instrument.expiry_ns - at_ns) / DAY_NS
         return annualised_apr(float(market.mark / market.index) - 1.0, days) if days > 0 else None
     rate = market.funding_rate if config.strategy.expected_funding == "estimate" else market.settled_rate
-    return None if rate is None else funding_apr(float(rate), instrument.funding_interval_h)
+    told_ns = market.funding_next_ns + ESTIMATE_GRACE_NS
+    if rate is None or (config.strategy.expected_funding == "estimate" and at_ns > told_ns):
+        return None
+    return funding_apr(float(rate), instrument.funding_interval_h)
 
 
 def carry_of(store: Store, config: Config, pair: Pair, expected: float) -> Carry | None:

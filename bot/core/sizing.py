@@ -117,6 +117,7 @@ def adjustment(market: Market, leg: Leg, delta_base: float) -> tuple[Side, Decim
     instrument, price = market.instrument, levels[0][0]
     kept = 1.0 - side.sign * taker_fee_in_base(instrument, side)
     qty = _floor(abs(delta_base) / kept / base_per_qty(instrument, price), instrument)
+    qty = min(qty, floor_to(instrument.qty_max, instrument.lot))
     held = leg.position.qty
     shrinking = held != 0 and (held > 0) != (side is Side.BUY)
     if shrinking:
@@ -145,7 +146,8 @@ def limit_price(
     """A taker's limit: the worst level the walk needs, plus slippage, never beyond the collar around the
     index.
 
-    ``None`` when the ladder does not cover ``qty``, or without an index.
+    A ladder that does not cover ``qty`` gives its last level: the rest expires.  ``None`` without a ladder or
+    an index.
     """
     levels = market.asks if side is Side.BUY else market.bids
     if market.index is None or not levels:

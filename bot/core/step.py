@@ -9,7 +9,8 @@ from __future__ import annotations
 from bot.core import fold, rebalancer, recon
 from bot.core.signals import Idle
 from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder, RaiseAlert, SetMode
-from bot.model.facts import AnyFact, ForcedFilled, Tick
+from bot.model.facts import AccountReported, AnyFact, ForcedFilled, Tick
+from bot.model.ids import AccountId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
 from bot.model.store import Pair, Store
@@ -23,6 +24,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
 
     Raises `BrokenInvariant` when something happened that cannot.
     """
+    told = _told(store, facts)
     touched = fold.facts(store, at_ns, facts)
     config = store.config
     if config is None:
@@ -32,6 +34,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
         if not _only_time_passed(store, facts):
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
             _put(store, at_ns, _frozen(store, facts), out)
+            _put(store, at_ns, _apart(store, told), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for name in touched:
             pair = store.pairs[name]
@@ -79,6 +82,29 @@ def _frozen(store: Store, facts: tuple[AnyFact, ...]) -> tuple[AnyCommand, ...]:
                     out.append(SetMode(name, Mode.PAUSED, text))
                 out.append(RaiseAlert(f"forced:{fact.trade_id}", "critical", f"pair {name}: {text}"))
     return tuple(out)
+
+
+def _told(store: Store, facts: tuple[AnyFact, ...]) -> dict[AccountId, tuple[str, ...]]:
+    """What a person knows already of the accounts that report in this batch."""
+    return {
+        fact.account: store.accounts[fact.account].differences
+        for fact in facts
+        if type(fact) is AccountReported and fact.account in store.accounts
+    }
+
+
+def _apart(store: Store, told: dict[AccountId, tuple[str, ...]]) -> tuple[RaiseAlert, ...]:
+    """An account that differs from the ledger is told once for each set of differences."""
+    return tuple(
+        RaiseAlert(
+            f"reconcile:{name}",
+            "critical",
+            f"account {name} is not what the ledger expects, nothing is opened on it until both agree: "
+            + "; ".join(store.accounts[name].differences),
+        )
+        for name, known in told.items()
+        if store.accounts[name].differences not in ((), known)
+    )
 
 
 def _alerts(store: Store, pair: Pair) -> tuple[RaiseAlert, ...]:

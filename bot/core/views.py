@@ -53,7 +53,7 @@ def nav(store: Store) -> Decimal | None:
     """Net asset value in NAV currency, from the venue's statement alone: wallet balances plus unrealised
     profit of positions at their marks.  ``None`` while an account or a price is missing.
 
-    Only assets that a configured instrument trades, earns or is priced in are counted.
+    Only assets and positions that a configured instrument trades, earns or is priced in are counted.
     """
     ledger, total = store.ledger, ZERO
     with exact_arithmetic():
@@ -68,7 +68,7 @@ def nav(store: Store) -> Decimal | None:
                 elif asset in store.routes.priced_by:
                     return None
             for instrument_id, held in account.positions.items():
-                if held.qty == 0:
+                if held.qty == 0 or instrument_id not in store.markets:
                     continue
                 instrument = store.markets[instrument_id].instrument
                 per_qty, price = ledger.per_qty.get(instrument_id), ledger.price.get(instrument.margin_asset)

@@ -57,7 +57,7 @@ class Market(Struct):
 
 
 class Order(Struct):
-    """One order of ours, from the step that admitted it until its dedup horizon has passed."""
+    """One order of ours, from the step that admitted it until ten minutes after it ended."""
 
     client_id: ClientId
     pair: PairName
@@ -76,7 +76,6 @@ class Order(Struct):
     filled_qty: Decimal = ZERO
     venue_order_id: str = ""
     ask_ns: int = 0  # when its state is to be asked (again)
-    asked: bool = False  # a query of ours is unanswered
     not_found: int = 0  # negative answers in a row
     reason: str = ""
 

@@ -20,15 +20,17 @@ from bot.model.facts import (
     FundingPaid,
     InterestCharged,
     OrderFilled,
+    PositionHeld,
     PositionSeen,
     RateSeen,
     Transferred,
 )
-from bot.model.ids import AccountId
+from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.instrument import Position, Side, after_fill
 from bot.model.money import exact_arithmetic
+from bot.model.pair import PairSpec
 from bot.model.store import Store
-from tests.core.world import INVERSE, LINEAR, SPOT, World, hedged, make_config
+from tests.core.world import INVERSE, LINEAR, SPOT, World, hedged, instrument, make_config
 
 D = Decimal
 
@@ -234,3 +236,66 @@ def test_the_venues_position_is_valued_at_its_mark() -> None:
     assert held == world.positions[LINEAR] == world.store.ledger.positions[LINEAR]
     assert held.qty < 0
     assert Position() != held
+
+
+def test_money_that_moves_before_the_books_open_is_part_of_the_start() -> None:
+    world = World()
+    world.boot()
+    assert not world.store.ledger.opened
+    moved(world, "binance:spot", D(5), "1")
+    world.quote(60_000.0, 0.0)
+    assert (world.store.ledger.start_nav, views.residual(world.store)) == (D(300_005), D(0))
+    assert world.store.ledger.total.transfers == 0
+
+
+def test_both_sides_of_a_transfer_count_though_they_share_an_id() -> None:
+    world = hedged()
+    moved(world, "binance:spot", D(-5), "1")
+    moved(world, "binance:usdm", D(5), "1")
+    moved(world, "binance:usdm", D(0), "1")
+    assert views.residual(world.store) == 0
+    assert world.store.ledger.total.transfers == 0
+
+
+def test_an_asset_without_a_price_moves_outside_the_books_until_it_has_one() -> None:
+    world = hedged()
+    moved(world, "binance:spot", D(5), "1", "USDC")
+    assert (world.store.ledger.total.transfers, views.residual(world.store)) == (D(0), D(0))
+    world.give(RateSeen("USDC", "USDT", D("0.9"), world.at_ns))
+    assert (world.store.ledger.total.transfers, views.residual(world.store)) == (D("4.5"), D(0))
+    world.give(RateSeen("USDC", "USDT", D("0.8"), world.at_ns))
+    assert (world.store.ledger.total.quote_fx, views.residual(world.store)) == (D("-0.5"), D(0))
+
+
+def test_an_account_that_joins_later_is_a_transfer() -> None:
+    world = hedged()
+    added = PairSpec(PairName("COIN"), SPOT, INVERSE, D(10_000))
+    world.config = msgspec.structs.replace(world.config, pairs=(*world.config.pairs, added))
+    world.instruments.append(instrument(INVERSE))
+    world.wallets[AccountId("binance:coinm")] = {"BTC": D(3)}
+    world.boot()
+    world.give(*world.books(60_000.0, 20.0), world.book(INVERSE, 60_000.0, 60_000.0))
+    assert views.residual(world.store) == 0
+    assert world.store.ledger.total.transfers == D(3) * D(60_000)
+
+
+def test_a_position_that_is_not_ours_is_no_part_of_nav() -> None:
+    world = hedged()
+    before = views.nav(world.store)
+    other = InstrumentId("binance:usdm:ETHUSDT")
+    report = world.report(AccountId("binance:usdm"))
+    held = (*report.positions, PositionHeld(other, D(1), D(3000)))
+    world.give(msgspec.structs.replace(report, positions=held))
+    world.give(PositionSeen(other, D(2), D(6000), world.at_ns))
+    assert views.nav(world.store) == before
+    assert world.store.drift == {"account PositionSeen of an instrument that is not ours": 1}
+    assert not world.store.accounts[AccountId("binance:usdm")].reconciled
+
+
+def moved(world: World, account: str, amount: Decimal, number: str, asset: str = "USDT") -> None:
+    wallet = world.wallets[AccountId(account)]
+    wallet[asset] = wallet.get(asset, D(0)) + amount
+    world.give(
+        Transferred(AccountId(account), asset, amount, number, world.at_ns),
+        BalanceSeen(AccountId(account), asset, wallet[asset], world.at_ns),
+    )

@@ -143,9 +143,9 @@ def report(status: OrderStatus, filled: str = "0", qty: str = "2", side: Side = 
 )
 def test_a_report_settles_what_lives(state: OrderState, status: OrderStatus, after: OrderState) -> None:
     order = make(state)
-    order.not_found, order.asked = 1, True
+    order.not_found = 1
     orders.reported(order, report(status), 7)
-    assert (order.state, order.not_found, order.asked, order.venue_order_id) == (after, 0, False, "v1")
+    assert (order.state, order.not_found, order.venue_order_id) == (after, 0, "v1")
 
 
 def test_a_report_does_not_wake_the_dead() -> None:
@@ -191,6 +191,5 @@ def test_not_found_of_a_living_order_makes_it_uncertain_first(state: OrderState)
 
 def test_not_found_of_an_ended_order_says_nothing() -> None:
     order = make(DONE)
-    order.asked = True
     orders.not_found(order, OrderNotFound(ID, SETTLED_NS), 7, WINDOW_NS)
-    assert (order.state, order.asked) == (DONE, False)
+    assert order.state is DONE

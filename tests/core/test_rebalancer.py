@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,6 +180,19 @@ def test_carry_enters_above_cost_and_leaves_below_its_threshold() -> None:
     assert not world.placed(), "entry costs are sunk: a small carry is still a carry"
     world.give(estimate(world, "-0.00001"))
     assert isinstance(world.placed()[0].why, ExitCarry)
+
+
+def test_an_estimate_of_a_settlement_that_is_over_is_not_used() -> None:
+    world = ready(strategy=CARRY, capital=10_000)
+    told = msgspec.structs.replace(estimate(world, "0.0003"), next_ns=world.at_ns)
+    world.give(ModeOrdered("*", Mode.PAUSED, "operator", "wait"), told)
+    world.tick(61.0)
+    world.quote(60_000.0, 0.0)
+    world.give(ModeOrdered("*", Mode.ACTIVE, "operator", "go"))
+    assert idle(world) == "missing_funding"
+    assert not world.placed()
+    world.give(msgspec.structs.replace(told, next_ns=world.at_ns))
+    assert world.placed()
 
 
 def test_expected_funding_may_be_the_last_settlement() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bot.core import views
 from bot.core.orders import BrokenInvariant
-from bot.model.commands import PlaceOrder, QueryAccount, QueryOrder
+from bot.model.commands import PlaceOrder, QueryAccount, QueryOrder, RaiseAlert
 from bot.model.facts import (
     AccountReported,
     Booted,
@@ -245,3 +245,38 @@ def test_a_position_that_cost_something_else_is_a_difference() -> None:
     assert world.store.accounts[USDM].differences == (
         "USDT: positions cost 1 USDT more or less at the venue",
     )
+
+
+def test_a_difference_is_told_once_until_it_changes() -> None:
+    world = hedged()
+    alerts = []
+    for short_of in (1, 1, 2, 0, 2):
+        report = world.report(USDM)
+        balances = {"USDT": report.balances["USDT"] - short_of}
+        world.give(msgspec.structs.replace(report, balances=balances))
+        alerts.append([one.text for one in world.commands if isinstance(one, RaiseAlert)])
+        world.commands = []
+    assert [len(told) for told in alerts] == [1, 0, 1, 0, 1]
+    assert "binance:usdm is not what the ledger expects" in alerts[0][0]
+
+
+def test_silent_market_data_keeps_no_order_in_doubt() -> None:
+    world, (_, short) = sent()
+    queries(world)
+    world.give(OrderUncertain(short.client_id, "?"), ChannelLost(USDM, Channel.MARKET, "closed"))
+    assert queries(world) == [short.client_id]
+
+
+def test_not_found_counts_only_while_a_fill_would_have_been_told() -> None:
+    world, (_, short) = sent()
+    world.give(OrderUncertain(short.client_id, "?"))
+    world.give(ChannelLost(USDM, Channel.PRIVATE, "closed"))
+    for _ in range(3):
+        world.give(OrderNotFound(short.client_id, world.at_ns + 60 * 10**9), after_s=10.0)
+    assert world.store.orders[short.client_id].state is OrderState.UNCERTAIN
+    queries(world)
+    world.give(*reopened(world))
+    assert queries(world) == [short.client_id]
+    for _ in range(2):
+        world.give(OrderNotFound(short.client_id, world.at_ns + 60 * 10**9), after_s=10.0)
+    assert world.store.orders[short.client_id].state is OrderState.DEAD

@@ -177,3 +177,11 @@ def test_an_instrument_of_each_kind_can_be_made() -> None:
     assert instrument(SPOT).is_spot
     assert instrument(INVERSE).inverse
     assert PairName("x") == "x"
+
+
+def test_an_adjustment_is_no_larger_than_its_venue_takes() -> None:
+    one = hedged()
+    market = one.store.markets[LINEAR]
+    market.instrument = msgspec.structs.replace(market.instrument, qty_max=D("0.05"))
+    found = sizing.adjustment(market, one.store.pairs[BTC].short, -0.1)
+    assert found == (Side.BUY, D("0.05"), True)

@@ -75,6 +75,17 @@ def test_age_of_a_feed_just_inside_and_just_outside() -> None:
     )
 
 
+def test_a_mark_that_is_no_longer_told_holds_though_the_book_lives() -> None:
+    """Marks come at least once a heartbeat of 10 s; a feed is stale 5 s after it is due."""
+    store = build.make_store()
+    market = store.markets[LINEAR]
+    for age_s, expected in ((15.0, []), (15.001, ["stale_mark"])):
+        market.mark_seen_ns = NOW - int(age_s * 1e9)
+        assert [hold.code for hold in leg_holds(store, NOW, LINEAR)] == expected
+    market.mark_seen_ns = 0
+    assert not leg_holds(store, NOW, LINEAR), "a stand-in has no stream of its own"
+
+
 def test_an_ended_feed_is_not_called_stale_as_well() -> None:
     store = build.make_store()
     store.markets[SPOT].ended = store.markets[LINEAR].ended = True

@@ -54,6 +54,7 @@ _HEARD_ANYWAY = (
     FeedEnded,
     ProtocolDrift,
 )
+TORN_NS = 10_000_000
 PRIVATE = (Channel.PRIVATE, Channel.ORDERS)
 
 
@@ -71,7 +72,8 @@ class Frames:
 
 
 class DeafLine:
-    """A timeline whose private answers are lost from the first to the second of each pair of times.
+    """A timeline whose private answers are lost from the first to the second of each pair of times, and with
+    them some of the commands.
 
     The loss and the return of the connection are told as a gateway would.  A restart of the bot connects
     anew, which ends a loss.
@@ -84,7 +86,9 @@ class DeafLine:
         self._accounts = accounts
         self._edges = [edge for span in sorted(deaf_ns) for edge in span]
         self._is_deaf = False
+        self._sent = 0
         self.lost = 0
+        self.swallowed = 0
 
     def advance(self, limit_ns: int, emit: Emit, stop: bool) -> int | None:
         while True:
@@ -120,6 +124,13 @@ class DeafLine:
                 )
 
     def submit(self, command: Outward, at_ns: int) -> None:
+        """Every other command of a loss never arrives, nor does what left less than a moment before it."""
+        begins_ns = self._edges[0] if self._edges and not self._is_deaf else 0
+        if self._is_deaf or begins_ns - TORN_NS < at_ns < begins_ns:
+            self._sent += 1
+            if self._sent % 2:
+                self.swallowed += 1
+                return
         self._inner.submit(command, at_ns)
 
     def working(self, instruments: frozenset[InstrumentId]) -> None:
@@ -146,6 +157,7 @@ class Played(Struct, frozen=True):
     entries: list[Entry]
     duplicates: int  # orders that reached the venue under a name it had seen
     lost: int  # facts that were told while nobody listened
+    swallowed: int  # commands that never arrived
 
 
 def play(plan: Plan, journal: Path) -> Played:
@@ -196,6 +208,4 @@ def play(plan: Plan, journal: Path) -> Played:
         )
         hooks = Hooks(heard=heard, progress=lambda at_ns: None, stopping=lambda: False)
         result = replay(line, engine, executor, options, hooks)
-    return Played(result, list(read_entries(journal)), venue.duplicates, line.lost)
-
-
+    return Played(result, list(read_entries(journal)), venue.duplicates, line.lost, line.swallowed)
