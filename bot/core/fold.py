@@ -71,7 +71,7 @@ from bot.model.store import Order, OrderState, Store
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
 DEDUP_HORIZON_NS = 24 * HOUR_NS
-ENDED_KEPT_NS = 10 * MINUTE_NS
+ENDED_KEPT_NS = HOUR_NS
 
 Touched = dict[PairName, bool]  # whether only the clock concerns the pair
 
@@ -263,7 +263,11 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
         case OrderUncertain():
             orders.uncertain(order, fact, at_ns)
         case OrderReported():
-            orders.reported(order, fact, at_ns)
+            if orders.is_of(order, fact):
+                orders.reported(order, fact, at_ns)
+            else:
+                reason = f"order {order.client_id}: the venue reports another order under this id"
+                _set_mode(store, "*", Mode.HALTED, reason)
         case OrderNotFound():
             account = store.accounts[store.markets[order.instrument].instrument.account]
             if Channel.PRIVATE in account.lost:  # nobody would have told us of a fill

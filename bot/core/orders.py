@@ -93,12 +93,13 @@ def filled(order: Order, at_ns: int) -> None:
             move(order, OrderState.OPEN, at_ns)
 
 
+def is_of(order: Order, fact: OrderReported) -> bool:
+    """Whether a report speaks of this order: one that does not is somebody else's, and everything halts."""
+    return (fact.instrument, fact.side, fact.qty) == (order.instrument, order.side, order.qty)
+
+
 def reported(order: Order, fact: OrderReported, at_ns: int) -> None:
-    """A query's answer.  Raises `BrokenInvariant` when it speaks of another order or of fills not yet
-    told."""
-    same = (fact.instrument, fact.side, fact.qty) == (order.instrument, order.side, order.qty)
-    if not same:
-        raise BrokenInvariant(f"order {order.client_id}: the venue reports another order under this id")
+    """A query's answer.  Raises `BrokenInvariant` when it counts fills that were not told before it."""
     if fact.filled_qty > order.filled_qty:
         raise BrokenInvariant(f"order {order.client_id}: report counts fills that were not told before it")
     order.venue_order_id = fact.venue_order_id

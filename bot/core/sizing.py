@@ -102,7 +102,12 @@ def exit_size(store: Store, pair: Pair, clip_quote: float) -> Size | None:
         short_qty, long_qty = short_held, long_left
     if whole and not long.instrument.is_spot:
         long_qty = long_held
-    return Size(max(ZERO, long_qty), max(ZERO, short_qty))
+    return Size(_within(long.instrument, long_qty), _within(short.instrument, short_qty))
+
+
+def _within(instrument: Instrument, qty: Decimal) -> Decimal:
+    """A quantity that one order may have: not below zero, not above the venue's maximum."""
+    return max(ZERO, min(qty, floor_to(instrument.qty_max, instrument.lot)))
 
 
 def adjustment(market: Market, leg: Leg, delta_base: float) -> tuple[Side, Decimal, bool] | None:
@@ -117,7 +122,7 @@ def adjustment(market: Market, leg: Leg, delta_base: float) -> tuple[Side, Decim
     instrument, price = market.instrument, levels[0][0]
     kept = 1.0 - side.sign * taker_fee_in_base(instrument, side)
     qty = _floor(abs(delta_base) / kept / base_per_qty(instrument, price), instrument)
-    qty = min(qty, floor_to(instrument.qty_max, instrument.lot))
+    qty = _within(instrument, qty)
     held = leg.position.qty
     shrinking = held != 0 and (held > 0) != (side is Side.BUY)
     if shrinking:

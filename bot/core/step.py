@@ -24,7 +24,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
 
     Raises `BrokenInvariant` when something happened that cannot.
     """
-    told = _told(store, facts)
+    told, mode = _told(store, facts), store.mode
     touched = fold.facts(store, at_ns, facts)
     config = store.config
     if config is None:
@@ -35,6 +35,8 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
             _put(store, at_ns, _frozen(store, facts), out)
             _put(store, at_ns, _apart(store, told), out)
+        if store.mode is Mode.HALTED and mode is not Mode.HALTED:
+            _put(store, at_ns, (RaiseAlert("halted", "critical", f"halted: {store.mode_reason}"),), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for name in touched:
             pair = store.pairs[name]

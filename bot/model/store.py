@@ -57,7 +57,7 @@ class Market(Struct):
 
 
 class Order(Struct):
-    """One order of ours, from the step that admitted it until ten minutes after it ended."""
+    """One order of ours, from the step that admitted it until an hour after it ended."""
 
     client_id: ClientId
     pair: PairName

@@ -280,3 +280,25 @@ def test_not_found_counts_only_while_a_fill_would_have_been_told() -> None:
     for _ in range(2):
         world.give(OrderNotFound(short.client_id, world.at_ns + 60 * 10**9), after_s=10.0)
     assert world.store.orders[short.client_id].state is OrderState.DEAD
+
+
+def test_a_report_of_another_order_under_our_id_halts_everything() -> None:
+    world, orders = sent()
+    order = orders[0]
+    world.give(
+        OrderReported(
+            order.client_id,
+            order.instrument,
+            "v",
+            OrderStatus.OPEN,
+            order.side,
+            order.qty * 2,
+            D(0),
+            world.at_ns,
+        )
+    )
+    assert world.store.mode is Mode.HALTED
+    assert world.store.orders[order.client_id].state is OrderState.SENT, "it says nothing of ours"
+    assert [one.text for one in world.commands if isinstance(one, RaiseAlert)] == [
+        f"halted: order {order.client_id}: the venue reports another order under this id"
+    ]
