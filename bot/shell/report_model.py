@@ -9,6 +9,7 @@ same bytes.
 
 from __future__ import annotations
 
+import inspect
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -237,8 +238,13 @@ def decode_report(data: bytes) -> Report:
 
 
 def report_schema() -> bytes:
-    """JSON Schema of ``report.json``, as ``docs/report.schema.json`` holds it."""
-    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2) + b"\n"
+    """JSON Schema of ``report.json``, as ``docs/report.schema.json`` holds it; the same on every Python, of
+    which some keep the indentation of docstrings and some do not."""
+    schema = msgspec.json.schema(Report)
+    for described in (schema, *schema["$defs"].values()):
+        if "description" in described:
+            described["description"] = inspect.cleandoc(described["description"])
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
 
 
 def inconsistencies(report: Report) -> tuple[str, ...]:
