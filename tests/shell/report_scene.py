@@ -47,6 +47,9 @@ from bot.model.ids import AccountId, InstrumentId, PairName, client_id
 from bot.model.instrument import Instrument, Kind, Position, Side, after_fill
 from bot.model.money import exact, exact_arithmetic, multiply_rounded
 from bot.model.pair import Mode, PairSpec, Purpose, Role
+from bot.shell.report import MACHINE
+from bot.shell.report_collect import Collection, collect
+from bot.shell.report_model import FeedCounters, Report
 
 D = Decimal
 SPOT, PERP = InstrumentId("binance:spot:BTCUSDT"), InstrumentId("binance:usdm:BTCUSDT")
@@ -306,3 +309,25 @@ def _leave(scene: Scene) -> None:
         scene.order(Role.SHORT, Side.BUY, str(-scene.position.qty), Purpose.EXIT, why),
     )
     scene.note("gap_below_entry")
+
+
+SHA = "0" * 64
+GAP = EntryGap(gap_bps=4.0, needed_bps=3.0, cost_bps=1.0)
+
+
+def gather(entries: list[Entry], counters: FeedCounters | None = None) -> Collection:
+    return collect(entries, MACHINE, counters or FeedCounters(), SHA)
+
+
+def told(scene: Scene) -> Report:
+    return gather(scene.entries).report
+
+
+def entered() -> Scene:
+    """A scene in which the pair is HEDGED with 0.1 BTC a leg."""
+    scene = Scene()
+    scene.boot()
+    scene.row(scene.market(55_000.0, 4.0))
+    scene.wait(1)
+    scene.both(True, "0.100", Purpose.ENTER, GAP)
+    return scene

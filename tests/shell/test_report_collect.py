@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from bot.model.commands import EntryGap, NoteIdle, PlaceOrder
+from bot.model.commands import NoteIdle, PlaceOrder
 from bot.model.entry import Entry
 from bot.model.facts import (
     AnyFact,
@@ -21,40 +21,23 @@ from bot.model.facts import (
 )
 from bot.model.ids import ClientId
 from bot.model.instrument import Side
-from bot.model.pair import Mode, Purpose
+from bot.model.pair import Mode
 from bot.model.store import Store
 from bot.shell.report import MACHINE
-from bot.shell.report_collect import Collection, ReportError, collect
+from bot.shell.report_collect import ReportError
 from bot.shell.report_model import Dispositions, FeedCounters, Report, inconsistencies
 from bot.shell.report_origins import ORIGIN
 from bot.shell.report_pairs import weighted_quantile
 from tests.shell.report_scene import (
     PERP,
     Scene,
+    entered,
+    gather,
+    told,
     whole_story,
 )
 
 D = Decimal
-SHA = "0" * 64
-GAP = EntryGap(gap_bps=4.0, needed_bps=3.0, cost_bps=1.0)
-
-
-def gather(entries: list[Entry], counters: FeedCounters | None = None) -> Collection:
-    return collect(entries, MACHINE, counters or FeedCounters(), SHA)
-
-
-def told(scene: Scene) -> Report:
-    return gather(scene.entries).report
-
-
-def entered() -> Scene:
-    """A scene in which the pair is HEDGED with 0.1 BTC a leg."""
-    scene = Scene()
-    scene.boot()
-    scene.row(scene.market(55_000.0, 4.0))
-    scene.wait(1)
-    scene.both(True, "0.100", Purpose.ENTER, GAP)
-    return scene
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from bot.model.commands import EntryGap, Flatten, LegMissing
-from bot.model.entry import Entry
+from bot.model.commands import Flatten, LegMissing
 from bot.model.facts import (
     Channel,
     ChannelLost,
@@ -17,38 +16,18 @@ from bot.model.facts import (
 )
 from bot.model.ids import PairName
 from bot.model.pair import Mode, Purpose
-from bot.shell.report import MACHINE
-from bot.shell.report_collect import Collection, collect
-from bot.shell.report_model import FeedCounters, Report
 from bot.shell.report_text import sentence
 from tests.shell.report_scene import (
+    GAP,
     PERP_WALLET,
     SPOT_WALLET,
     Scene,
+    entered,
     make_config,
+    told,
 )
 
 D = Decimal
-SHA = "0" * 64
-GAP = EntryGap(gap_bps=4.0, needed_bps=3.0, cost_bps=1.0)
-
-
-def gather(entries: list[Entry], counters: FeedCounters | None = None) -> Collection:
-    return collect(entries, MACHINE, counters or FeedCounters(), SHA)
-
-
-def told(scene: Scene) -> Report:
-    return gather(scene.entries).report
-
-
-def entered() -> Scene:
-    """A scene in which the pair is HEDGED with 0.1 BTC a leg."""
-    scene = Scene()
-    scene.boot()
-    scene.row(scene.market(55_000.0, 4.0))
-    scene.wait(1)
-    scene.both(True, "0.100", Purpose.ENTER, GAP)
-    return scene
 
 
 def test_settings_are_those_in_force() -> None:
