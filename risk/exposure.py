@@ -190,14 +190,6 @@ def in_nav(store: Store, asset: str, amount: Decimal) -> Decimal:
     return divide(amount, rate, QUOTE_QUANTUM)
 
 
-def leg_notional_quote(store: Store, pair: Pair, role: Role) -> Decimal:
-    """Absolute value of a leg's position at its mark, in the leg's own quote currency."""
-    leg = pair.leg(role)
-    if leg.position.qty == 0:
-        return ZERO
-    return _value(listed(store, leg.instrument), abs(leg.position.qty))
-
-
 def _value(market: Market, qty: Decimal) -> Decimal:
     if market.instrument.inverse:
         return qty * market.instrument.contract_size
@@ -229,11 +221,6 @@ def pending_of(group: Iterable[PlaceOrder]) -> tuple[Pending, ...]:
         Pending(order.pair, order.role, order.instrument, order.side, order.qty, order.price, UNDER_TEST)
         for order in group
     )
-
-
-def reserved(store: Store, instrument_id: InstrumentId) -> tuple[Decimal, Decimal]:
-    """What living orders of an instrument may still buy and sell, both ≥ 0, venue units."""
-    return sums(order for order in pending(store) if order.instrument == instrument_id)
 
 
 def sums(orders: Iterable[Pending]) -> tuple[Decimal, Decimal]:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import (
     ROUND_CEILING,
-    ROUND_DOWN,
     ROUND_FLOOR,
     ROUND_HALF_EVEN,
     Context,
@@ -68,11 +67,6 @@ def ceil_to(value: Decimal, step: Decimal) -> Decimal:
 def nearest_to(value: Decimal, step: Decimal) -> Decimal:
     """The multiple of ``step`` nearest to ``value``, ties to even."""
     return _multiple(value, step, ROUND_HALF_EVEN)
-
-
-def truncate_to(value: Decimal, step: Decimal) -> Decimal:
-    """``value`` cut towards zero to a multiple of ``step``."""
-    return _multiple(value, step, ROUND_DOWN)
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:

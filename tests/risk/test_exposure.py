@@ -90,15 +90,15 @@ def test_lots_in_base() -> None:
 def test_value_of_a_leg_at_its_mark() -> None:
     store = build.make_store(build.make_config(INVERSE))
     pair = store.pairs[BTC]
-    assert exposure.leg_notional_quote(store, pair, Role.SHORT) == 0
+    assert exposure.pair_exposure(store, pair, ()).legs == ()
     build.hedge(store, "2", "1200")
     store.markets[SPOT].mark = D(70_000)
     store.markets[INVERSE].mark = None  # an inverse contract is worth its face whatever the mark
-    assert exposure.leg_notional_quote(store, pair, Role.LONG) == 140_000
-    assert exposure.leg_notional_quote(store, pair, Role.SHORT) == 120_000
+    values = [value for _, value in exposure.pair_exposure(store, pair, ()).legs]
+    assert values == [140_000, 120_000]
     store.markets[SPOT].mark = None
     with pytest.raises(MissingData, match="mark of binance:spot"):
-        exposure.leg_notional_quote(store, pair, Role.LONG)
+        exposure.pair_exposure(store, pair, ())
 
 
 def test_cash_in_nav_currency() -> None:
@@ -116,16 +116,20 @@ def test_cash_in_nav_currency() -> None:
         exposure.in_nav(Store(), "USDT", D(1))
 
 
+def spot_sums(store: Store) -> tuple[Decimal, Decimal]:
+    return exposure.sums(order for order in exposure.pending(store) if order.instrument == SPOT)
+
+
 def test_reserves_are_what_living_orders_may_still_fill() -> None:
     store = build.make_store()
     sell, buy = build.place(Role.LONG, Side.SELL, "0.5"), build.place(Role.LONG, Side.BUY, "0.3")
     build.live(store, sell, OrderState.UNCERTAIN, filled="0.2")
     build.live(store, buy, OrderState.CANCELING)
     build.live(store, build.place(Role.SHORT, Side.SELL, "9"))
-    assert exposure.reserved(store, SPOT) == (D("0.3"), D("0.3"))
+    assert spot_sums(store) == (D("0.3"), D("0.3"))
     store.orders[buy.client_id].state = OrderState.DEAD
     store.orders[sell.client_id].state = OrderState.DONE
-    assert exposure.reserved(store, SPOT) == build.decimals(0, 0)
+    assert spot_sums(store) == build.decimals(0, 0)
 
 
 def test_a_full_order_that_waits_for_its_report_reserves_nothing() -> None:
