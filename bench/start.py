@@ -13,12 +13,21 @@ from bench.figure import RUNS, print_figure, probe
 
 def elapsed_s(*arguments: str) -> float:
     """Seconds an interpreter with these arguments runs."""
-    taken_s = []
+    begun_s = time.monotonic()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - begun_s
+
+
+def print_help() -> float:
+    """Prints ``help_s``; each run has a bare interpreter beside it.  Returns that one's median, seconds."""
+    bare_s, above_s = [], []
     for _ in range(RUNS + 1):
-        begun_s = time.monotonic()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-        taken_s.append(time.monotonic() - begun_s)
-    return median(taken_s[1:])
+        bare_s.append(elapsed_s("-c", "pass"))
+        above_s.append(elapsed_s("-m", "bot", "--help") - bare_s[-1])
+    baseline_s = median(bare_s[1:])
+    how = "wall time of `basisbot --help` less that of a bare interpreter just before"
+    print_figure("help_s", median(above_s[1:]), "s", baseline=baseline_s, how=how)
+    return baseline_s
 
 
 def ready() -> tuple[float, float, float]:
@@ -35,11 +44,7 @@ def ready() -> tuple[float, float, float]:
 
 
 def main() -> None:
-    bare_s = elapsed_s("-c", "pass")
-    help_s = elapsed_s("-m", "bot", "--help") - bare_s
-    print_figure(
-        "help_s", help_s, "s", baseline=bare_s, how="wall time of `basisbot --help` less a bare interpreter's"
-    )
+    bare_s = print_help()
     ready_s, cpu_s, rss_mb = ready()
     print_figure(
         "paper_ready_s",
