@@ -205,8 +205,9 @@ class _World:
         offset_ns: dict[AccountId, int] = {}
         for stream in self._streams.values():
             seen_ns.update(stream.heard_ns)
-            if stream.offset_ns is not None:
-                offset_ns[stream.account] = stream.offset_ns
+            left_ns = stream.offset_ns
+            if left_ns is not None:
+                offset_ns[stream.account] = left_ns
         return seen_ns, offset_ns
 
     def counters(self, result: RunResult) -> FeedCounters:

@@ -6,6 +6,7 @@ conversion.  The parts of an instrument's name are joined by ``:`` and always in
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NewType
 
 InstrumentId = NewType("InstrumentId", str)  # "binance:usdm:BTCUSDT"
@@ -20,6 +21,7 @@ def instrument_id(venue: str, market: str, symbol: str) -> InstrumentId:
     return InstrumentId(f"{venue}:{market}:{symbol}")
 
 
+@lru_cache(maxsize=4096)
 def account_of(instrument: InstrumentId) -> AccountId:
     """The wallet that an instrument is traded from: its name without the symbol."""
     return AccountId(instrument.rsplit(":", 1)[0])

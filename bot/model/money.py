@@ -10,8 +10,7 @@ Prices and sizes of order books are floats.  ``exact`` is the only way from ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from decimal import (
     ROUND_CEILING,
     ROUND_FLOOR,
@@ -42,11 +41,9 @@ COIN_QUANTUM = Decimal("1e-8")  # venues book coins to eight places
 REFERENCE_QUANTUM = Decimal("1e-20")  # base currency per contract at a reference price
 
 
-@contextmanager
-def exact_arithmetic() -> Iterator[None]:
+def exact_arithmetic() -> AbstractContextManager[object]:
     """Run a block under the exact context: rounding and float mixing raise."""
-    with localcontext(EXACT):
-        yield
+    return localcontext(EXACT)
 
 
 def exact(number: float) -> Decimal:
