@@ -23,6 +23,7 @@ from bot.model.store import Market, Move, Order, Pair, Store
 from risk.exposure import pair_delta_base, tolerance_base
 
 FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
+UNWOUND_PAUSE_NS = 60_000_000_000  # after an entry that had to be given back: it cost fees, and may again
 AT_REST = (FLAT, HEDGED)  # states that time alone does not end, unless the pair is naked
 
 LEGAL: dict[PairState, tuple[PairState, ...]] = {
@@ -109,8 +110,11 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
     flat, live = is_flat(store, pair), bool(live_orders(store, pair))
     if flat and not live:
         if pair.state is not FLAT:
+            unwound = pair.growing and pair.repairs > 0
             move(pair, FLAT, at_ns, "nothing held" if pair.growing else "all sold")
             release(store, pair)
+            if unwound:
+                pair.clip_ns = at_ns + UNWOUND_PAUSE_NS
         pair.naked_ns = 0
         return
     naked = abs(pair_delta_base(store, pair)) > _tolerance_base(store, pair)

@@ -149,6 +149,8 @@ def _enter(
     signal = signals.entry(store, config, pair, at_ns)
     if isinstance(signal, Idle):
         return signal
+    if at_ns < pair.clip_ns:
+        return Idle("entry_was_unwound", f"{(pair.clip_ns - at_ns) / 1e9:.0f}")
     if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
     size = sizing.entry_size(store, pair, clip)

@@ -113,7 +113,7 @@ class Pair(Struct):
     mode: Mode = Mode.ACTIVE
     mode_reason: str = ""
     entered_ns: int = 0  # first entry of the present position
-    clip_ns: int = 0  # last entry or exit group sent
+    clip_ns: int = 0  # last entry or exit group sent; after an entry that was given back: when one may follow
     naked_ns: int = 0  # since when the delta is beyond one lot; 0: it is not
     repairs: int = 0  # attempts to complete in the present episode
     repair_ns: int = 0  # when the last of them was sent

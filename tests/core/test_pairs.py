@@ -107,6 +107,15 @@ def test_attempts_to_complete_are_bounded_then_the_filled_leg_goes_back() -> Non
         world.give(*world.fill(order, D(0)))
     assert attempts == world.config.strategy.repair_attempts
     assert state(world) is FLAT
+    for _ in range(55):
+        world.tick()
+        world.quote(60_000.0, 20.0)
+    assert not world.placed(), "an entry that was given back cost fees: it is not tried again at once"
+    assert world.store.pairs[BTC].idle == "entry_was_unwound"
+    for _ in range(8):
+        world.tick()
+        world.quote(60_000.0, 20.0)
+    assert len(world.placed()) == 2
 
 
 def test_naked_beyond_patience_is_legged_and_told() -> None:
