@@ -78,7 +78,8 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if market is None:
         return (Hold("no_book", f"{instrument_id} is not listed"),)
     limits, found = store.config.limits, []
-    age_ns = at_ns - max(market.heard_ns, market.book_seen_ns)
+    heard_ns = max(market.heard_ns, market.book_seen_ns)
+    age_ns = at_ns - heard_ns if heard_ns else 0  # what was never heard has no book, and that is its hold
     if market.book_seen_ns and not market.gapped:
         # other streams of a feed may live on: a book that lives and has no gap is told once a heartbeat
         age_ns = max(age_ns, at_ns - market.book_seen_ns - int(store.config.strategy.heartbeat_s * 1e9))

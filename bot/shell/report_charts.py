@@ -36,7 +36,7 @@ _BUCKET_COLOURS = {
     "adl": "#5c3c3c",
     "transfers": "#a3a380",
 }
-_BASIS_NOTE = "Funding per interval. Thresholds dashed; shaded while a position is held."
+_BASIS_NOTE = "Funding per interval. Shaded while a position is held."
 _DELTA_NOTE = (
     "Delta: change of equity in quote for a price move of one. "
     "Hedge error: delta over the larger leg, while HEDGED."
@@ -58,6 +58,8 @@ def figures(report: Report, charts: Charts) -> list[tuple[str, str, Figure]]:
         tally = charts.pairs[PairName(pair.name)]
         legs = f"{pair.short} over {pair.long}"
         note = f"{legs}; entering: short bid over long ask, leaving: short ask over long bid. {_BASIS_NOTE}"
+        if _thresholds(report):
+            note += " Dashed: the gaps at which the settings enter and leave."
         drawn.append((f"{pair.name}: basis and funding", note, basis_figure(report, pair, tally)))
         drawn.append((f"{pair.name}: delta and hedge error", _DELTA_NOTE, delta_figure(report, pair, tally)))
     note = f"Cumulative, in {currency}, each from its own source; the line is their sum."
@@ -107,6 +109,9 @@ def basis_figure(report: Report, pair: PairReport, tally: PairTally) -> Figure:
             }
         )
     layout = _stacked(report, "basis, bps", "funding, bps")
+    if not paid and not tally.funding_bps:  # a recording without funding has one panel
+        del layout["yaxis2"]
+        layout["yaxis"]["domain"], layout["xaxis"]["anchor"] = [0.0, 1.0], "y"
     layout["shapes"] = [*_held(report, pair), *_thresholds(report)]
     return {"data": data, "layout": layout}
 
