@@ -157,19 +157,18 @@ def _enter(
     if size is None:
         return Idle("clip_too_small")
     draft = Draft(store, config, pair, Purpose.ENTER, signal)
-    # the long leg goes first: where it is the margin, it must be there
-    complete = draft.add(Role.LONG, Side.BUY, size.long_qty, reduce_only=False)
-    complete = complete and draft.add(Role.SHORT, Side.SELL, size.short_qty, reduce_only=False)
-    if not complete:
-        return Idle("missing_index")
-    if strategy.leg_policy == "together":
+    sides = {Role.LONG: (Side.BUY, size.long_qty), Role.SHORT: (Side.SELL, size.short_qty)}
+    together = strategy.leg_policy == "together"
+    # together, the long leg goes first: where it is the margin, it must be there
+    for role in (Role.LONG, Role.SHORT) if together else (Role.SHORT, Role.LONG):
+        if not draft.add(role, *sides[role], reduce_only=False):
+            return Idle("missing_index")
+    if together:
         return tuple(draft.orders)
     verdict = guard.admit(store, at_ns, tuple(draft.orders))
     if isinstance(verdict, guard.Refused):  # the leg that follows must be possible before the first one goes
         return Idle(f"guard_{verdict.rule}", verdict.value, verdict.limit)
-    first = Draft(store, config, pair, Purpose.ENTER, signal)
-    first.add(Role.SHORT, Side.SELL, size.short_qty, reduce_only=False)
-    return tuple(first.orders)
+    return tuple(draft.orders[:1])
 
 
 def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bot.model.instrument import Instrument, Side, base_per_qty, unrealised
+from bot.model.instrument import notional_quote as contract_notional
 from bot.model.money import HALF, ZERO, exact, exact_arithmetic
 from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store
@@ -88,11 +89,11 @@ def residual(store: Store) -> Decimal | None:
 
 
 def notional_quote(market: Market, qty: Decimal) -> Decimal | None:
-    """Absolute value of ``qty`` at the mark, in the instrument's quote currency."""
-    instrument = market.instrument
-    if instrument.inverse:
-        return abs(qty) * instrument.contract_size
-    return None if market.mark is None else abs(qty) * instrument.contract_size * market.mark
+    """Absolute value of ``qty`` at the mark, in the instrument's quote currency; ``None`` where a mark is
+    needed and not known."""
+    if market.mark is None and not market.instrument.inverse:
+        return None
+    return abs(contract_notional(market.instrument, qty, market.mark or ZERO))
 
 
 def leg_market(store: Store, pair: Pair, role: Role) -> Market:
