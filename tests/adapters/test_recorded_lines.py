@@ -119,7 +119,7 @@ def test_the_content_and_not_the_name_identifies_a_recording(tmp_path: Path) -> 
 def test_several_gzip_members_and_a_last_line_without_end_are_read(tmp_path: Path) -> None:
     text = lines_of(frames_of("spot"))
     path = tmp_path / "two.gz"
-    path.write_bytes(gzip.compress(text[:700]) + gzip.compress(text[700:-1]))
+    path.write_bytes(gzip.compress(text[:700], mtime=0) + gzip.compress(text[700:-1], mtime=0))
     assert len(played([path])) == 20
 
 
@@ -205,7 +205,7 @@ def test_a_line_with_broken_json_in_a_known_stream_is_found_where_it_is_taken(tm
     ],
 )
 def test_a_damaged_file_is_an_error(tmp_path: Path, spoil: Callable[[bytes], bytes], message: str) -> None:
-    whole = gzip.compress(lines_of(frames_of("spot", 6000)), compresslevel=1)
+    whole = gzip.compress(lines_of(frames_of("spot", 6000)), compresslevel=1, mtime=0)
     path = tmp_path / "bad.gz"
     path.write_bytes(spoil(whole))
     with pytest.raises(FeedError, match=message):
@@ -251,7 +251,7 @@ def test_a_real_recording_is_accounted_for(
     updates = [n for n, line in enumerate(lines) if b'"depthUpdate"' in line]
     del lines[updates[len(updates) // 2]]
     cut = tmp_path / "cut.gz"
-    cut.write_bytes(gzip.compress(b"".join(lines), compresslevel=1))
+    cut.write_bytes(gzip.compress(b"".join(lines), compresslevel=1, mtime=0))
     for source, frames, gaps in ((path, count, 0), (cut, count - 1, 1)):
         facts: list[AnyFact] = []
         traded = instrument(market)

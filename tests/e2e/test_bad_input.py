@@ -62,7 +62,7 @@ def corrupted(path: Path) -> None:
 def test_a_damaged_gzip_file(spoil: Callable[[Path], None], tmp_path: Path) -> None:
     spot, usdm = feeds.record(tmp_path / "feed", SCENE)
     packed = usdm.with_suffix(".gz")
-    packed.write_bytes(gzip.compress(usdm.read_bytes()))
+    packed.write_bytes(gzip.compress(usdm.read_bytes(), mtime=0))
     spoil(packed)
     assert_refused(paper(tmp_path, [spot, packed], feeds.settings()), 4, f"{packed}:", "copy the file again")
 
