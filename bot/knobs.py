@@ -21,6 +21,7 @@ from bot.model.config import Config
 
 PREFIX = "BASISBOT_"
 NESTED = "__"
+ACKNOWLEDGEMENT = "I trade real money and have read docs/RUNBOOK.md"
 # read by the test-suite, so that a shell which has it set can also run the program
 FOREIGN = frozenset({"BASISBOT_TEST_DATA"})
 
@@ -92,6 +93,20 @@ MACHINE: tuple[Knob, ...] = (
         "PAPER_FUNDING", "file with funding settlements, for recordings without them", "a path or nothing"
     ),
     _of_machine("JOURNAL", "the journal's file; empty: in the report's folder", "a path or nothing"),
+    _of_machine(
+        "LIVE_ACKNOWLEDGEMENT",
+        f"trading with real money needs this to be: {ACKNOWLEDGEMENT}",
+        "that sentence or nothing",
+    ),
+    _of_machine(
+        "REHEARSAL_PORTS",
+        "loopback ports of the rehearsal servers for spot, USD-M and COIN-M; `rehearse` sets them",
+        "three port numbers such as 9000,9001,9002 or nothing",
+    ),
+    _of_machine("API_TOKEN", "bearer token of the local API", "text or nothing", secret=True),
+    _of_machine(
+        "API_TOKEN_FILE", "file that holds the token of the local API, instead of it", "a path or nothing"
+    ),
     _of_machine("BINANCE_KEY", "API key", "text or nothing", secret=True),
     _of_machine("BINANCE_KEY_FILE", "file that holds the API key, instead of the key", "a path or nothing"),
     _of_machine("BINANCE_SECRET", "API secret", "text or nothing", secret=True),

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import Struct
+
 from bot.model.commands import Outward
 from bot.model.facts import AnyFact
-from bot.model.ids import InstrumentId
+from bot.model.ids import AccountId, InstrumentId
 
 Emit = Callable[[AnyFact], None]
 
@@ -33,6 +35,28 @@ class VenueGateway(Protocol):
 
     def working(self, instruments: frozenset[InstrumentId]) -> None:
         """Tell which instruments have an order of ours: their books are facts at any move."""
+        ...
+
+
+class Reading(Struct, frozen=True):
+    """One number for those who watch: ``name`` as in ``basisbot_<noun>_<unit>``, without the prefix; a name
+    that ends in ``_total`` only grows."""
+
+    name: str
+    value: float
+    labels: dict[str, str] = {}
+
+
+class LiveGateway(VenueGateway, Protocol):
+    """A venue over the network.  It tells first what it trades (`InstrumentListed`), then as each channel
+    opens; it reconnects by itself, and whatever it missed meanwhile is told before the channel is open."""
+
+    def heard(self) -> tuple[dict[InstrumentId, int], dict[AccountId, int]]:
+        """Receive time of each instrument's last frame, and each account's clock offset (venue less ours)."""
+        ...
+
+    def readings(self) -> tuple[Reading, ...]:
+        """Counters and gauges of this venue: reconnects, gaps, request weight used, round trips."""
         ...
 
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from bot.compact import FormError, check_capital, parse_balances, parse_capital, parse_fees_bps, parse_pairs
-from bot.knobs import FOREIGN, NESTED, PREFIX, ConfigError, Knob, knobs
+from bot.knobs import ACKNOWLEDGEMENT, FOREIGN, NESTED, PREFIX, ConfigError, Knob, knobs
 from bot.model.config import Config, Fuse, Limits, Strategy
 
 Form = TypeVar("Form")
@@ -40,10 +40,12 @@ class Secrets(Struct, frozen=True):
 
     binance_key: SecretStr | None = None
     binance_secret: SecretStr | None = None
+    api_token: SecretStr | None = None
 
     def texts(self) -> tuple[str, ...]:
         """What must be in no log line."""
-        return tuple(each.get_secret_value() for each in (self.binance_key, self.binance_secret) if each)
+        given = (self.binance_key, self.binance_secret, self.api_token)
+        return tuple(each.get_secret_value() for each in given if each)
 
 
 class Settings(Struct, frozen=True):
@@ -54,6 +56,7 @@ class Settings(Struct, frozen=True):
     instruments: tuple[Path, ...] = ()
     funding: Path | None = None
     journal: Path | None = None
+    rehearsal_ports: tuple[int, int, int] | None = None
 
 
 class Given(Struct, frozen=True):
@@ -82,17 +85,80 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     _refuse_unknown(given)
     fields = _parse(given)
     config = _config(fields, given)
-    if config.mode != "paper":
-        raise ConfigError(
-            f"BASISBOT_MODE is {config.mode!r}, but this version trades on paper only: set it to paper"
-        )
+    if config.mode == "paper" and not config.paper_balances:
+        raise _missing(_knob("PAPER_BALANCES"), given)
+    if config.mode == "live":
+        _refuse_unready(given)
     return Settings(
         config=config,
-        secrets=Secrets(_secret(given, "BINANCE_KEY"), _secret(given, "BINANCE_SECRET")),
+        secrets=Secrets(
+            _secret(given, "BINANCE_KEY"), _secret(given, "BINANCE_SECRET"), _secret(given, "API_TOKEN")
+        ),
         instruments=tuple(_paths(given, "PAPER_INSTRUMENTS")),
         funding=next(_paths(given, "PAPER_FUNDING"), None),
         journal=next(_paths(given, "JOURNAL"), None),
+        rehearsal_ports=_ports(given),
     )
+
+
+RESTART = frozenset({"materiality_bps", "heartbeat_s", "clip_quote", "coin_margin"})  # of the strategy
+
+
+def changes(before: Config, after: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which variables differ: those a living run can take over, and those that need a restart."""
+    tunable: list[str] = []
+    fixed: list[str] = []
+    for knob in knobs():
+        if not knob.path or _at(before, knob.path) == _at(after, knob.path):
+            continue
+        lives = knob.path[0] == "limits" or (knob.path[0] == "strategy" and knob.path[1] not in RESTART)
+        (tunable if lives else fixed).append(knob.variable)
+    if before.pairs != after.pairs and PREFIX + "PAIRS" not in fixed:
+        fixed.append(PREFIX + "PAIR_CAPITAL_QUOTE")
+    return tuple(tunable), tuple(fixed)
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def _refuse_unready(given: dict[str, Given]) -> None:
+    """Real money needs to be meant, and every limit to be chosen by somebody."""
+    found = given.get(PREFIX + "LIVE_ACKNOWLEDGEMENT")
+    if found is None or found.text.strip() != ACKNOWLEDGEMENT:
+        raise ConfigError(
+            f"BASISBOT_MODE is 'live': set BASISBOT_LIVE_ACKNOWLEDGEMENT to {ACKNOWLEDGEMENT!r}, "
+            "or choose another mode"
+        )
+    unset = [
+        knob.variable
+        for knob in knobs()
+        if knob.path[:1] == ("limits",)
+        and not knob.optional
+        and not (knob.variable in given and given[knob.variable].text.strip())
+    ]
+    if unset:
+        raise ConfigError(
+            f"BASISBOT_MODE is 'live', where every limit is set by hand: {', '.join(unset)} "
+            + ("is not set" if len(unset) == 1 else "are not set")
+        )
+
+
+def _ports(given: dict[str, Given]) -> tuple[int, int, int] | None:
+    name = PREFIX + "REHEARSAL_PORTS"
+    text = given[name].text if name in given else ""
+    if not text.strip():
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
+        raise ConfigError(f"{name}={text!r} (set in {given[name].source}) is not three port numbers")
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _knob(name: str) -> Knob:
+    return next(knob for knob in knobs() if knob.variable == PREFIX + name)
 
 
 def settings_sha256(config: Config) -> str:

@@ -22,6 +22,7 @@ from adapters.materiality import Materiality
 from adapters.paper.agenda import NEVER_NS
 from adapters.paper.driver import FeedSource, Outlet, PaperTimeline
 from adapters.paper.funding_table import FundingTable, read_funding_table
+from adapters.paper.terms import terms_of
 from adapters.paper.venue import PaperVenue
 from adapters.recorded.capture import MANIFEST, read_manifest
 from adapters.recorded.feeds import exchange_info, open_feeds
@@ -114,6 +115,10 @@ def run_paper(options: PaperOptions, progress: Progress) -> RunSummary:
     and `ReportError`.
     """
     settings = load(options.environ, options.env_file)
+    if settings.config.mode != "paper":
+        raise ConfigError(
+            f"BASISBOT_MODE is {settings.config.mode!r}, but recordings are traded on paper: set it to paper"
+        )
     world = _World(options, settings)
     named = options.journal or settings.journal
     path = named or options.report / JOURNAL_NAME
@@ -174,7 +179,7 @@ class _World:
         books = {name: book for stream in self._streams.values() for name, book in stream.channels.items()}
         contracts = self.instruments.values()
         table = read_funding_table(self._funding, contracts) if self._funding else FundingTable({})
-        self.venue = PaperVenue(self.instruments, books, config, table, outlet.tell)
+        self.venue = PaperVenue(self.instruments, books, terms_of(config), table, outlet.tell)
         for stream in self._streams.values():
             stream.listen(self.venue.on_mark, self.venue.on_rate)
         self.timeline = PaperTimeline(

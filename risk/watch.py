@@ -19,7 +19,7 @@ from bot.model.config import Limits
 from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
-from bot.model.store import OrderState, Pair, Store
+from bot.model.store import Account, OrderState, Pair, Store
 from risk import limits as rules
 from risk.exposure import (
     MissingData,
@@ -63,6 +63,8 @@ class Hold(Struct, frozen=True):
 def holds(store: Store, at_ns: int, pair: Pair) -> tuple[Hold, ...]:
     """Every reason why this pair may not open now, its long leg's first."""
     found = leg_holds(store, at_ns, pair.spec.long) + leg_holds(store, at_ns, pair.spec.short)
+    if store.stopping:
+        found += (Hold("stopping", store.stopping),)
     name = pair.spec.name
     for order in store.orders.values():
         if order.state is _UNCERTAIN and order.pair == name:
@@ -90,6 +92,8 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("stale_feed", f"{instrument_id} {stale.value}", stale.limit))
     if market.gapped:
         found.append(Hold("gap", instrument_id))
+    if market.status:
+        found.append(Hold("not_trading", f"{instrument_id} {market.status}"))
     if not market.bids or not market.asks:
         found.append(Hold("no_book", instrument_id))
     if market.mark is None:
@@ -113,10 +117,29 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("channel_lost", f"{account_id} {' '.join(one.value for one in account.lost)}"))
     if not account.reconciled:
         found.append(Hold("not_reconciled", account_id))
+    if at_ns < account.throttled_ns:
+        left_s = (account.throttled_ns - at_ns) / 1e9
+        found.append(Hold("throttled", f"{account_id} {left_s:.0f} s"))
+    found += _of_others(account, instrument_id)
     offset = rules.clock_offset(limits, PairName(""), account.offset_ns)
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
     return tuple(found)
+
+
+def _of_others(account: Account, instrument_id: InstrumentId) -> list[Hold]:
+    """What somebody else has in an instrument of ours: an order of theirs can take a leg away, and a contract
+    position of theirs is one with ours at the venue."""
+    found = []
+    held = account.baseline_positions.get(instrument_id)
+    if held is not None and held.qty:
+        found.append(Hold("baseline_position", f"{instrument_id} {held.qty}"))
+    found += [
+        Hold("foreign_order", f"{instrument_id} {order.name}")
+        for order in account.foreign
+        if order.instrument == instrument_id
+    ]
+    return found
 
 
 # --- modes ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot.compact import FormError, parse_balances, parse_capital, parse_fees_bps
 from bot.knobs import PREFIX, ConfigError, knobs, render_env_example
 from bot.model.config import Config
-from bot.settings import describe, load, settings_sha256
+from bot.settings import changes, describe, load, settings_sha256
 
 NEEDED = {
     "BASISBOT_PAIRS": (
@@ -67,7 +67,7 @@ def test_defaults_are_those_of_the_declaration() -> None:
     config = config_of()
     for owner in (config, config.strategy, config.limits, config.fuse):
         for field in msgspec.structs.fields(owner):
-            if field.default is not msgspec.NODEFAULT:
+            if field.default is not msgspec.NODEFAULT and field.name != "paper_balances":
                 value = getattr(owner, field.name)
                 assert value == field.default
                 assert type(value) is type(field.default)
@@ -102,9 +102,11 @@ def test_what_must_be_set_is_missed_by_name(name: str) -> None:
         ("USDT_USD_RATE", "0", "a decimal number > 0 or nothing"),
         ("USDT_USD_RATE", "Infinity", "a decimal number > 0 or nothing"),
         ("BOT_TAG", "ABCD", "text of the form ^[a-z0-9]{4}$"),
-        ("MODE", "papers", "one of paper, testnet, live"),
-        ("MODE", "live", "this version trades on paper only"),
-        ("MODE", "testnet", "this version trades on paper only"),
+        ("MODE", "papers", "one of paper, rehearsal, testnet, live"),
+        ("MODE", "live", "set BASISBOT_LIVE_ACKNOWLEDGEMENT to "),
+        ("REHEARSAL_PORTS", "9000,9001", "is not three port numbers"),
+        ("REHEARSAL_PORTS", "9000,9001,99999", "is not three port numbers"),
+        ("API_PORT", "65536", "a whole number ≥ 0 and ≤ 65535"),
         ("PAIRS", "BTC", "'BTC', which is not NAME=value"),
         ("PAIRS", " , ", "has no pair"),
         ("PAIRS", "BTC=binance:spot:BTCUSDT", "which is not NAME=long/short"),
@@ -315,3 +317,53 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 @given(st.decimals(min_value="0.01", max_value=10**9, places=8), st.from_regex(r"[A-Z]{1,8}", fullmatch=True))
 def test_capital_is_read_as_written(amount: Decimal, name: str) -> None:
     assert parse_capital(f"{name}={amount}") == {name: amount}
+
+
+LIVE = {
+    "BASISBOT_MODE": "live",
+    "BASISBOT_LIVE_ACKNOWLEDGEMENT": "I trade real money and have read docs/RUNBOOK.md",
+}
+
+
+def test_real_money_needs_every_limit_set_by_hand() -> None:
+    sentence = refusal(**LIVE)
+    assert sentence.startswith("BASISBOT_MODE is 'live', where every limit is set by hand: ")
+    assert "BASISBOT_LIMITS__LEVERAGE_MAX" in sentence
+    assert "BASISBOT_LIMITS__NAKED_MAX_QUOTE" not in sentence
+    limits = {
+        knob.variable: knob.default
+        for knob in knobs()
+        if knob.path[:1] == ("limits",) and knob.default and knob.variable not in NEEDED
+    }
+    assert config_of(**LIVE, **limits).mode == "live"
+    assert "set BASISBOT_LIVE_ACKNOWLEDGEMENT" in refusal(**{**LIVE, **limits, **ALMOST})
+
+
+ALMOST = {"BASISBOT_LIVE_ACKNOWLEDGEMENT": "yes"}
+
+
+def test_only_paper_needs_balances() -> None:
+    without = {name: text for name, text in NEEDED.items() if name != "BASISBOT_PAPER_BALANCES"}
+    with pytest.raises(ConfigError, match="BASISBOT_PAPER_BALANCES is not set"):
+        load(without)
+    assert load({**without, "BASISBOT_MODE": "testnet"}).config.paper_balances == ()
+
+
+def test_a_change_of_settings_is_tunable_or_needs_a_restart() -> None:
+    before = config_of()
+    after = config_of(
+        BASISBOT_STRATEGY__ENTRY_GAP_BPS="7",
+        BASISBOT_LIMITS__LEVERAGE_MAX="2",
+        BASISBOT_STRATEGY__CLIP_QUOTE="123",
+        BASISBOT_API_PORT="9",
+    )
+    tunable, fixed = changes(before, after)
+    assert tunable == ("BASISBOT_STRATEGY__ENTRY_GAP_BPS", "BASISBOT_LIMITS__LEVERAGE_MAX")
+    assert fixed == ("BASISBOT_API_PORT", "BASISBOT_STRATEGY__CLIP_QUOTE")
+    assert changes(before, before) == ((), ())
+
+
+def test_rehearsal_ports_are_three_numbers() -> None:
+    settings = load({**NEEDED, "BASISBOT_MODE": "rehearsal", "BASISBOT_REHEARSAL_PORTS": "9000, 9001,9002"})
+    assert settings.rehearsal_ports == (9000, 9001, 9002)
+    assert load(NEEDED).rehearsal_ports is None

@@ -6,35 +6,68 @@ from decimal import Decimal
 
 from bot.core import ledger, recon, views
 from bot.core.orders import BrokenInvariant
-from bot.model.facts import AccountReported, ForcedFilled, FundingPaid, OrderFilled
+from bot.model.facts import (
+    AccountReported,
+    ForcedFilled,
+    FundingPaid,
+    InsuranceCharged,
+    InterestCharged,
+    OrderFilled,
+    Transferred,
+    VenueReset,
+)
+from bot.model.ids import AccountId, account_of
 from bot.model.instrument import Instrument, Position, Side, after_fill, fill_cost
 from bot.model.money import ZERO
-from bot.model.store import Attribution, Leg, Order, Store
+from bot.model.store import Attribution, Leg, Market, Order, Store
+
+_PAYMENTS = {InterestCharged: "interest", InsuranceCharged: "insurance", Transferred: "transfer"}
 
 
-def book_once(store: Store, key: str, venue_ns: int) -> bool:
-    """True for the first fact of this key: venues tell things twice, the books hear them once."""
+def book_once(store: Store, account: AccountId, key: str, venue_ns: int) -> bool:
+    """True for the first fact of this key: venues tell things twice, the books hear them once.  A venue that
+    began anew counts its trades from the start."""
+    epoch = store.accounts[account].epoch
+    if epoch:
+        key = f"{epoch} {key}"
     if key in store.trades:
         return False
     store.trades[key] = venue_ns
     return True
 
 
-def book_fill(store: Store, order: Order, fact: OrderFilled) -> None:
-    """One execution of an order of ours, whatever state the order is in."""
+def _note_trade(market: Market, trade_id: str) -> None:
+    """Keep the latest trade id; venues count them up, and tell them out of order now and then."""
+    if not market.trade_id or (len(trade_id), trade_id) > (len(market.trade_id), market.trade_id):
+        market.trade_id = trade_id
+
+
+def book_fill(store: Store, order: Order, fact: OrderFilled) -> bool:
+    """One execution of an order of ours, whatever state the order is in; false when it is known already."""
+    key = f"{fact.instrument} {fact.trade_id} {fact.client_id}"
+    if not book_once(store, account_of(fact.instrument), key, fact.venue_ns):
+        return False
     if fact.instrument != order.instrument or fact.side is not order.side:
         raise BrokenInvariant(f"order {order.client_id}: a fill names another instrument or side")
     ledger.filled(store, fact, order.arrival_mid)
     order.filled_qty += fact.qty
-    instrument = store.markets[fact.instrument].instrument
+    market = store.markets[fact.instrument]
+    _note_trade(market, fact.trade_id)
+    instrument = market.instrument
     leg = store.pairs[order.pair].leg(order.role)
     _fill_leg(leg, instrument, fact)
+    return True
 
 
 def book_forced(store: Store, fact: ForcedFilled) -> None:
     """An execution nobody ordered belongs to the pair whose contract it is."""
+    key = f"{fact.instrument} {fact.trade_id} forced"
+    if not book_once(store, account_of(fact.instrument), key, fact.venue_ns):
+        return
     ledger.forced(store, fact)
-    instrument = store.markets[fact.instrument].instrument
+    market = store.markets[fact.instrument]
+    _note_trade(market, fact.trade_id)
+    instrument = market.instrument
     for name in store.routes.pairs_of.get(fact.instrument, ()):
         for leg in store.pairs[name].legs:
             if leg.instrument == fact.instrument and not instrument.is_spot:
@@ -44,6 +77,9 @@ def book_forced(store: Store, fact: ForcedFilled) -> None:
 
 def book_funding(store: Store, fact: FundingPaid) -> None:
     """Funding of an inverse contract is coin, and coin is delta of the pair."""
+    key = f"funding {fact.instrument} {fact.transaction_id}"
+    if not book_once(store, account_of(fact.instrument), key, fact.venue_ns):
+        return
     ledger.funded(store, fact)
     instrument = store.markets[fact.instrument].instrument
     if not instrument.inverse:
@@ -53,6 +89,20 @@ def book_funding(store: Store, fact: FundingPaid) -> None:
             if leg.instrument == fact.instrument:
                 leg.coin_cash += fact.amount
                 return
+
+
+def book_payment(store: Store, fact: InterestCharged | InsuranceCharged | Transferred) -> None:
+    """Money that moved without an execution, once for each (account, kind, transaction)."""
+    key = f"{_PAYMENTS[type(fact)]} {fact.account} {fact.transaction_id}"
+    if not book_once(store, fact.account, key, fact.venue_ns):
+        return
+    match fact:
+        case InterestCharged():
+            ledger.charged(store, fact)
+        case InsuranceCharged():
+            ledger.insured(store, fact)
+        case Transferred():
+            ledger.transferred(store, fact)
 
 
 def _fill_leg(leg: Leg, instrument: Instrument, fact: OrderFilled | ForcedFilled) -> None:
@@ -77,14 +127,38 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     account.asked_ns, account.reported_ns, account.told_ns = 0, at_ns, fact.venue_ns
     account.balances = dict(fact.balances)
     account.positions = {held.instrument: Position(held.qty, held.cost) for held in fact.positions}
+    account.foreign = fact.foreign_orders
     if account.baseline is None:
         account.baseline = dict(fact.balances)
-        store.ledger.cash[fact.account] = dict(fact.balances)
-        ledger.came_into_view(store, fact.balances)
+        account.baseline_positions = {
+            held.instrument: Position(held.qty, held.cost)
+            for held in fact.positions
+            if held.instrument in store.markets
+        }
+        ledger.adopted(store, fact.account, fact.balances, fact.positions)
+    elif account.adopting:
+        ledger.adopted(store, fact.account, fact.balances, fact.positions)
+    account.adopting = ""
     account.differences = recon.compare(store, account, fact)
     account.reconciled = not account.differences
     if account.reconciled:
         recon.adopt_split(store, fact)
+
+
+def forget_account(store: Store, fact: VenueReset) -> None:
+    """The venue has begun an account anew: what our pairs held there is gone, and the next report is taken
+    over.  Executions and payments are counted anew."""
+    account = store.accounts[fact.account]
+    account.epoch += 1
+    account.reconciled, account.asked_ns, account.differences = False, 0, ()
+    account.adopting = fact.reason
+    for market in store.markets.values():
+        if market.instrument.account == fact.account:
+            market.trade_id = ""
+    for pair in store.pairs.values():
+        for leg in pair.legs:
+            if account_of(leg.instrument) == fact.account:
+                leg.position, leg.coin_cash = Position(), ZERO
 
 
 def open_books(store: Store, at_ns: int) -> None:

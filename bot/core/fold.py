@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import ledger, orders, pairs
-from bot.core.booking import book_fill, book_forced, book_funding, book_once, open_books, report_account
+from bot.core import orders, pairs
+from bot.core.booking import (
+    book_fill,
+    book_forced,
+    book_funding,
+    book_payment,
+    forget_account,
+    open_books,
+    report_account,
+)
 from bot.core.marks import fold_book, fold_mark, fold_rate
 from bot.core.routes import boot, list_instrument
 from bot.model.commands import (
@@ -41,8 +49,12 @@ from bot.model.facts import (
     FundingEstimated,
     FundingPaid,
     FundingSettled,
+    HistoryGapped,
     InstrumentListed,
+    InstrumentStatusSeen,
+    InsuranceCharged,
     InterestCharged,
+    MarginCalled,
     MarketFact,
     MarkSeen,
     ModeOrdered,
@@ -59,15 +71,21 @@ from bot.model.facts import (
     ProtocolDrift,
     RateSeen,
     RunFact,
+    SettingsChanged,
+    StopOrdered,
+    Stopped,
+    Throttled,
     Tick,
     Transferred,
+    VenueReset,
 )
-from bot.model.ids import ClientId, InstrumentId, PairName
+from bot.model.ids import RUN_ID_LENGTH, ClientId, InstrumentId, PairName
 from bot.model.instrument import Position
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
 from bot.model.store import Order, OrderState, Store
 
+TRADING = "TRADING"
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
 DEDUP_HORIZON_NS = 24 * HOUR_NS
@@ -162,6 +180,20 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             for market in store.markets.values():
                 if market.instrument.account == fact.feed:
                     market.ended = True
+        case StopOrdered():
+            store.stopping = f"{fact.actor}: {fact.reason}"
+        case Stopped():
+            return
+        case SettingsChanged():
+            store.config = fact.config
+        case InstrumentStatusSeen():
+            listed = store.markets.get(fact.instrument)
+            if listed is not None:
+                listed.status = "" if fact.status == TRADING else fact.status
+        case Throttled():
+            throttled = store.accounts.get(fact.account)
+            if throttled is not None:
+                throttled.throttled_ns = max(throttled.throttled_ns, fact.until_ns)
         case _:
             assert_never(fact)
     touched.update(dict.fromkeys(store.pairs, False))
@@ -243,14 +275,14 @@ def _tick(store: Store, at_ns: int, fact: Tick) -> None:
 def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
     order = store.orders.get(ClientId(fact.client_id))
     if order is None:
+        _unknown_order(store, fact.client_id)
         key = f"orders {type(fact).__name__} of an unknown order"
         store.drift[key] = store.drift.get(key, 0) + 1
         return
     touched[order.pair] = False
     match fact:
         case OrderFilled():
-            if book_once(store, f"{fact.instrument} {fact.trade_id} {fact.client_id}", fact.venue_ns):
-                book_fill(store, order, fact)
+            if book_fill(store, order, fact):
                 orders.filled(order, at_ns)
         case OrderAccepted():
             orders.accepted(order, fact, at_ns)
@@ -287,6 +319,8 @@ def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> N
     match fact:
         case AccountReported():
             report_account(store, at_ns, fact)
+            for name in fact.open_orders:
+                _unknown_order(store, name)
             touched.update(dict.fromkeys(store.pairs, False))
         case BalanceSeen():
             store.accounts[fact.account].balances[fact.asset] = fact.balance
@@ -294,19 +328,20 @@ def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> N
             account = store.accounts[store.markets[fact.instrument].instrument.account]
             account.positions[fact.instrument] = Position(fact.qty, fact.cost)
         case FundingPaid():
-            if book_once(store, f"funding {fact.instrument} {fact.transaction_id}", fact.venue_ns):
-                book_funding(store, fact)
+            book_funding(store, fact)
             _touch(store, fact.instrument, touched)
-        case InterestCharged():
-            if book_once(store, f"interest {fact.account} {fact.transaction_id}", fact.venue_ns):
-                ledger.charged(store, fact)
-        case Transferred():
-            if book_once(store, f"transfer {fact.account} {fact.transaction_id}", fact.venue_ns):
-                ledger.transferred(store, fact)
+        case InterestCharged() | InsuranceCharged() | Transferred():
+            book_payment(store, fact)
         case ForcedFilled():
-            if book_once(store, f"{fact.instrument} {fact.trade_id} forced", fact.venue_ns):
-                book_forced(store, fact)
+            book_forced(store, fact)
             _touch(store, fact.instrument, touched)
+        case MarginCalled():
+            touched.update(dict.fromkeys(store.pairs, False))
+        case HistoryGapped():
+            store.accounts[fact.account].adopting = "the venue keeps no payments of that time any more"
+        case VenueReset():
+            forget_account(store, fact)
+            touched.update(dict.fromkeys(store.pairs, False))
         case _:
             assert_never(fact)
 
@@ -333,6 +368,17 @@ def _channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) -> Non
         elif order.state in (OrderState.SENT, OrderState.CANCELING):
             orders.move(order, OrderState.UNCERTAIN, at_ns, fact.reason)
             order.ask_ns, order.not_found = at_ns, 0
+
+
+def _unknown_order(store: Store, client_id: ClientId) -> None:
+    """An order that carries our tag and the name of a run that this journal never saw was sent by a second
+    daemon on the same account: everything halts, and both runs are named."""
+    if store.config is None or client_id in store.orders or not client_id.startswith(store.config.bot_tag):
+        return
+    run = client_id[len(store.config.bot_tag) :][:RUN_ID_LENGTH]
+    if len(run) == RUN_ID_LENGTH and run not in store.runs and store.mode is not Mode.HALTED:
+        reason = f"a second daemon trades here: order {client_id} is of run {run}, this is run {store.run_id}"
+        _set_mode(store, "*", Mode.HALTED, reason)
 
 
 def _set_mode(store: Store, scope: str, mode: Mode, reason: str) -> None:

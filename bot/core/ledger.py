@@ -22,12 +22,20 @@ and of inverse costs round (`model.money`, `model.instrument`); products and sum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from bot.core.orders import BrokenInvariant
-from bot.model.facts import ForcedFilled, FundingPaid, InterestCharged, OrderFilled, Transferred
-from bot.model.ids import AccountId
+from bot.model.facts import (
+    ForcedFilled,
+    FundingPaid,
+    InsuranceCharged,
+    InterestCharged,
+    OrderFilled,
+    PositionHeld,
+    Transferred,
+)
+from bot.model.ids import AccountId, InstrumentId, account_of
 from bot.model.instrument import (
     Instrument,
     Position,
@@ -52,6 +60,12 @@ def price_of(ledger: Ledger, asset: str) -> Decimal:
     if price is None:
         raise BrokenInvariant(f"ledger: {asset} has no price in NAV currency")
     return price
+
+
+def _fee_price(ledger: Ledger, asset: str) -> Decimal:
+    """A fee may be paid in a token that nothing here prices: then the token is no part of NAV, and what is
+    paid in it is not either."""
+    return ledger.price.get(asset, ZERO)
 
 
 def asset_repriced(store: Store, asset: str, price: Decimal, by_fx: bool = False) -> None:
@@ -100,7 +114,7 @@ def filled(store: Store, fact: OrderFilled, arrival_mid: Decimal) -> None:
     at_mid = unrealised(instrument, qty, cost, reference_per_qty(instrument, arrival_mid)) * settle_price
     ledger.total.slippage += at_mid
     ledger.total.basis += _value_at_mark(ledger, instrument, qty, cost) - at_mid
-    ledger.total.fees -= fact.fee * price_of(ledger, fact.fee_asset)
+    ledger.total.fees -= fact.fee * _fee_price(ledger, fact.fee_asset)
 
 
 def forced(store: Store, fact: ForcedFilled) -> None:
@@ -110,7 +124,7 @@ def forced(store: Store, fact: ForcedFilled) -> None:
     cost = _book_fill(store, instrument, qty, fact)
     ledger = store.ledger
     ledger.total.adl += _value_at_mark(ledger, instrument, qty, cost)
-    ledger.total.adl -= fact.fee * price_of(ledger, fact.fee_asset)
+    ledger.total.adl -= fact.fee * _fee_price(ledger, fact.fee_asset)
 
 
 def funded(store: Store, fact: FundingPaid) -> None:
@@ -124,6 +138,11 @@ def charged(store: Store, fact: InterestCharged) -> None:
     store.ledger.total.borrow -= fact.amount * price_of(store.ledger, fact.asset)
 
 
+def insured(store: Store, fact: InsuranceCharged) -> None:
+    credit(store.ledger, fact.account, fact.asset, -fact.amount)
+    store.ledger.total.adl -= fact.amount * price_of(store.ledger, fact.asset)
+
+
 def transferred(store: Store, fact: Transferred) -> None:
     """Somebody else's money may be of any asset: one without a price is no part of NAV."""
     credit(store.ledger, fact.account, fact.asset, fact.amount)
@@ -132,12 +151,37 @@ def transferred(store: Store, fact: Transferred) -> None:
         store.ledger.total.transfers += fact.amount * price
 
 
-def came_into_view(store: Store, balances: Mapping[str, Decimal]) -> None:
-    """A wallet was told for the first time.  Once the books are open, what is in it was moved in."""
+def adopted(
+    store: Store, account: AccountId, balances: Mapping[str, Decimal], positions: Iterable[PositionHeld]
+) -> None:
+    """Take a venue's statement of one wallet over as it stands; what it differs by was moved in or out.
+
+    So enters a wallet that is told for the first time, and one whose past the venue has forgotten.
+    """
     ledger = store.ledger
-    if ledger.opened:
-        for asset, amount in balances.items():
-            ledger.total.transfers += amount * ledger.price.get(asset, ZERO)
+    before = ledger.cash.get(account, {})
+    for asset in dict.fromkeys((*before, *balances)):
+        moved = balances.get(asset, ZERO) - before.get(asset, ZERO)
+        ledger.total.transfers += moved * ledger.price.get(asset, ZERO)
+    ledger.cash[account] = dict(balances)
+    held = {each.instrument: Position(each.qty, each.cost) for each in positions}
+    known = [name for name in ledger.positions if account_of(name) == account]
+    for name in dict.fromkeys((*known, *held)):
+        if name not in store.markets:
+            continue
+        gone, come = ledger.positions.get(name, Position()), held.get(name, Position())
+        ledger.positions[name] = come
+        ledger.total.transfers += _worth(store, name, come) - _worth(store, name, gone)
+
+
+def _worth(store: Store, name: InstrumentId, position: Position) -> Decimal:
+    """Unrealised profit of a position in NAV currency, nothing where the contract has no mark yet."""
+    instrument = store.markets[name].instrument
+    per_qty = store.ledger.per_qty.get(name)
+    if position.qty == 0 or per_qty is None:
+        return ZERO
+    price = store.ledger.price.get(instrument.margin_asset, ZERO)
+    return unrealised(instrument, position.qty, position.cost, per_qty) * price
 
 
 def spot_held(store: Store, asset: str) -> Decimal:

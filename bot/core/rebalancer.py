@@ -79,12 +79,14 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
     """The next group of a pair's orders, or why there is none."""
     live = pairs.live_orders(store, pair)
     if live:
-        return _in_flight(config, pair, live, at_ns) or Idle("in_flight")
+        return _in_flight(store, pair, live) or Idle("in_flight")
     if not store.ledger.opened:
         missing = watch.holds(store, at_ns, pair)
         return Idle(missing[0].code, missing[0].value, missing[0].limit) if missing else Idle("warming_up")
     if pair.naked_ns and pair.state is not PairState.HEDGED:
         return _repair(store, config, pair, at_ns)
+    if store.stopping:
+        return Idle("stopping", store.stopping)
     if pair.state is PairState.FLAT:
         return _enter(store, config, pair, at_ns, watch.holds(store, at_ns, pair))
     if pair.state is PairState.EXITING:
@@ -112,12 +114,14 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
     return entered if isinstance(entered, tuple) else found
 
 
-def _in_flight(config: Config, pair: Pair, live: list[Order], at_ns: int) -> Group | None:
-    """A pair that is naked beyond its patience does not wait for orders that rest: they are withdrawn."""
-    if pair.state is not PairState.LEGGED:
+def _in_flight(store: Store, pair: Pair, live: list[Order]) -> Group | None:
+    """Neither a pair that is naked beyond its patience nor a run that is to end waits for orders that rest:
+    they are withdrawn."""
+    if pair.state is not PairState.LEGGED and not store.stopping:
         return None
+    why = "legged" if pair.state is PairState.LEGGED else "stopping"
     resting = [order for order in live if order.state is OrderState.OPEN]
-    return tuple(CancelOrder(order.client_id, order.instrument, "legged") for order in resting) or None
+    return tuple(CancelOrder(order.client_id, order.instrument, why) for order in resting) or None
 
 
 def _blind(store: Store, pair: Pair, at_ns: int, role: Role) -> Idle | None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from bot.model.commands import QueryAccount, QueryOrder
 from bot.model.facts import AccountReported, Channel
-from bot.model.ids import InstrumentId
+from bot.model.ids import AccountId, InstrumentId
 from bot.model.instrument import Position
 from bot.model.money import ZERO, text
 from bot.model.store import Account, Store
@@ -37,12 +37,13 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             continue
         account_id = store.markets[order.instrument].instrument.account
         busy[account_id] = None
-        if order.ask_ns <= at_ns and not _deaf(store.accounts[account_id]):
+        account = store.accounts[account_id]
+        if order.ask_ns <= at_ns and not _deaf(account) and at_ns >= account.throttled_ns:
             queries.append(QueryOrder(order.client_id, order.instrument))
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
         account = store.accounts[account_id]
-        if account_id in busy or _deaf(account):
+        if account_id in busy or _deaf(account) or at_ns < account.throttled_ns:
             continue
         if account.asked_ns:
             due = at_ns - account.asked_ns >= ANSWER_DUE_NS
@@ -50,8 +51,17 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             due = not account.reconciled and not account.differences
             due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if account.differences else every_ns)
         if due:
-            queries.append(QueryAccount(account_id, account.told_ns))
+            queries.append(QueryAccount(account_id, account.told_ns, _latest_trades(store, account_id)))
     return queries
+
+
+def _latest_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
+    """Our latest execution in each of an account's instruments, from where missed ones follow."""
+    return {
+        name: market.trade_id
+        for name, market in store.markets.items()
+        if market.trade_id and market.instrument.account == account
+    }
 
 
 def _deaf(account: Account) -> bool:

@@ -13,6 +13,10 @@ from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Stor
 
 RESTART_WINDOW_NS = 600_000_000_000
 RESTARTS_AFTER_BUGS = 3
+_UNTIDY = {
+    "bug": "restarted after a bug",
+    "aborted": "restarted after a stop that left something undone",
+}
 
 
 def boot(store: Store, at_ns: int, fact: Booted) -> None:
@@ -23,7 +27,8 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
     them.
     """
     config = fact.config
-    store.config, store.run_id = config, fact.run_id
+    store.config, store.run_id, store.stopping = config, fact.run_id, ""
+    store.runs = (*(run for run in store.runs if run != fact.run_id), fact.run_id)
     store.boots_ns = (*(ns for ns in store.boots_ns if ns > at_ns - RESTART_WINDOW_NS), at_ns)
     store.ledger.price.setdefault(config.nav_currency, ONE)
     for order in store.orders.values():
@@ -33,7 +38,7 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
             order.ask_ns, order.not_found = at_ns, 0
     for account in store.accounts.values():
         account.reconciled, account.asked_ns, account.differences = False, 0, ()
-        account.lost = {}
+        account.lost, account.throttled_ns = {}, 0
     for pair in store.pairs.values():
         pair.in_config = False
     for spec in config.pairs:
@@ -48,11 +53,11 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
             known.spec, known.in_config = spec, True
         for leg in (spec.long, spec.short):
             store.accounts.setdefault(account_of(leg), Account(account_of(leg)))
-    if fact.previous == "bug":
-        bound = len(store.boots_ns) >= RESTARTS_AFTER_BUGS
+    if fact.previous in _UNTIDY:
+        bound = fact.previous == "bug" and len(store.boots_ns) >= RESTARTS_AFTER_BUGS
         mode = Mode.HALTED if bound else Mode.REDUCE_ONLY
         if mode.rank > store.mode.rank:
-            store.mode, store.mode_reason = mode, "restarted after a bug"
+            store.mode, store.mode_reason = mode, _UNTIDY[fact.previous]
     derive(store)
 
 

@@ -9,8 +9,17 @@ from __future__ import annotations
 from bot.core import fold, rebalancer, recon
 from bot.core.signals import Idle
 from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder, RaiseAlert, SetMode
-from bot.model.facts import AccountReported, AnyFact, ForcedFilled, Tick
-from bot.model.ids import AccountId
+from bot.model.facts import (
+    AccountReported,
+    AnyFact,
+    ForcedFilled,
+    ForeignOrder,
+    InstrumentStatusSeen,
+    MarginCalled,
+    Tick,
+    VenueReset,
+)
+from bot.model.ids import AccountId, PairName, account_of
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
 from bot.model.store import Pair, Store
@@ -74,39 +83,74 @@ def _put(store: Store, at_ns: int, wanted: tuple[AnyCommand, ...], out: list[Adm
 
 
 def _frozen(store: Store, facts: tuple[AnyFact, ...]) -> tuple[AnyCommand, ...]:
-    """A forced fill freezes its pair's entries until an operator has looked, and is told at once."""
+    """What a venue does to us of its own accord freezes entries until an operator has looked, and is told at
+    once: a forced fill, a margin call, an account begun anew."""
     out: list[AnyCommand] = []
     for fact in facts:
         if isinstance(fact, ForcedFilled):
+            text = f"{fact.cause}: {fact.instrument} {fact.side.value} {fact.qty} at {fact.price}"
             for name in store.routes.pairs_of.get(fact.instrument, ()):
-                text = f"{fact.cause}: {fact.instrument} {fact.side.value} {fact.qty} at {fact.price}"
-                if store.pairs[name].mode is Mode.ACTIVE:
-                    out.append(SetMode(name, Mode.PAUSED, text))
-                out.append(RaiseAlert(f"forced:{fact.trade_id}", "critical", f"pair {name}: {text}"))
+                out += _freeze(store, name, text, f"forced:{fact.trade_id}")
+        elif isinstance(fact, MarginCalled):
+            for name, pair in store.pairs.items():
+                if fact.account in (account_of(pair.spec.long), account_of(pair.spec.short)):
+                    text = f"margin call on {fact.account}: {fact.reason}"
+                    out += _freeze(store, name, text, f"margin_call:{fact.account}")
+        elif isinstance(fact, VenueReset):
+            text = f"the venue has begun account {fact.account} anew: {fact.reason}"
+            if store.mode is Mode.ACTIVE:
+                out.append(SetMode("*", Mode.PAUSED, text))
+            out.append(RaiseAlert(f"venue_reset:{fact.account}", "critical", text))
+        elif isinstance(fact, InstrumentStatusSeen) and fact.instrument in store.routes.pairs_of:
+            severity = "info" if fact.status == fold.TRADING else "critical"
+            text = f"{fact.instrument} is {fact.status} at its venue"
+            out.append(RaiseAlert(f"status:{fact.instrument}", severity, text))
     return tuple(out)
 
 
-def _told(store: Store, facts: tuple[AnyFact, ...]) -> dict[AccountId, tuple[str, ...]]:
+def _freeze(store: Store, name: PairName, text: str, key: str) -> list[AnyCommand]:
+    alert = RaiseAlert(key, "critical", f"pair {name}: {text}")
+    if store.pairs[name].mode is not Mode.ACTIVE:
+        return [alert]
+    return [SetMode(name, Mode.PAUSED, text), alert]
+
+
+Told = dict[AccountId, tuple[tuple[str, ...], tuple[ForeignOrder, ...]]]
+
+
+def _told(store: Store, facts: tuple[AnyFact, ...]) -> Told:
     """What a person knows already of the accounts that report in this batch."""
     return {
-        fact.account: store.accounts[fact.account].differences
+        fact.account: (store.accounts[fact.account].differences, store.accounts[fact.account].foreign)
         for fact in facts
         if type(fact) is AccountReported and fact.account in store.accounts
     }
 
 
-def _apart(store: Store, told: dict[AccountId, tuple[str, ...]]) -> tuple[RaiseAlert, ...]:
-    """An account that differs from the ledger is told once for each set of differences."""
-    return tuple(
-        RaiseAlert(
-            f"reconcile:{name}",
-            "critical",
-            f"account {name} is not what the ledger expects, nothing is opened on it until both agree: "
-            + "; ".join(store.accounts[name].differences),
-        )
-        for name, known in told.items()
-        if store.accounts[name].differences not in ((), known)
-    )
+def _apart(store: Store, told: Told) -> tuple[RaiseAlert, ...]:
+    """An account that differs from the ledger, or holds orders of others, is told once for each set."""
+    out = []
+    for name, (differences, foreign) in told.items():
+        account = store.accounts[name]
+        if account.differences not in ((), differences):
+            text = "; ".join(account.differences)
+            out.append(
+                RaiseAlert(
+                    f"reconcile:{name}",
+                    "critical",
+                    f"account {name} is not what the ledger expects, "
+                    f"nothing is opened on it until both agree: {text}",
+                )
+            )
+        orders = [order for order in account.foreign if order not in foreign]
+        if orders:
+            text = "; ".join(
+                f"{one.name} ({one.kind} {one.side.value} {one.qty} {one.instrument})" for one in orders
+            )
+            out.append(
+                RaiseAlert(f"foreign:{name}", "warning", f"account {name} has orders of others: {text}")
+            )
+    return tuple(out)
 
 
 def _alerts(store: Store, pair: Pair) -> tuple[RaiseAlert, ...]:

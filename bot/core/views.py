@@ -96,6 +96,13 @@ def notional_quote(market: Market, qty: Decimal) -> Decimal | None:
     return abs(contract_notional(market.instrument, qty, market.mark or ZERO))
 
 
+def at_rest(store: Store) -> bool:
+    """Whether a run could end now: no order lives, and no pair is naked."""
+    if any(order.state.is_live for order in store.orders.values()):
+        return False
+    return not any(pair.naked_ns for pair in store.pairs.values())
+
+
 def leg_market(store: Store, pair: Pair, role: Role) -> Market:
     return store.markets[pair.spec.instrument(role)]
 

@@ -152,7 +152,10 @@ class Balance(Struct, frozen=True):
 class Config(Struct, frozen=True, kw_only=True):
     """The whole configuration of a run, as journaled."""
 
-    mode: Annotated[Literal["paper", "testnet", "live"], knob("where orders go")] = "paper"
+    mode: Annotated[
+        Literal["paper", "rehearsal", "testnet", "live"],
+        knob("where orders go: the simulated venue, loopback servers, a test network, or a real account"),
+    ] = "paper"
     bot_tag: Annotated[
         str, Meta(pattern="^[a-z0-9]{4}$", description="first four characters of every order id")
     ] = "bsbt"
@@ -168,7 +171,20 @@ class Config(Struct, frozen=True, kw_only=True):
     paper_up_ms: Annotated[float, knob("an order's way to the venue, milliseconds", ge=0)] = 5.0
     paper_down_ms: Annotated[float, knob("an answer's way back, milliseconds", ge=0)] = 5.0
     paper_step_us: Annotated[float, knob("modelled duration of one step, microseconds", ge=0)] = 200.0
-    paper_balances: Annotated[tuple[Balance, ...], knob("venue:market:ASSET=amount, comma separated")]
+    order_transport: Annotated[
+        Literal["ws", "rest"], knob("orders leave by the venue's WebSocket API, or by REST")
+    ] = "ws"
+    contract_leverage: Annotated[
+        int | None,
+        knob("leverage each contract must be set to at the venue; empty: anything not below the limit", ge=1),
+    ] = None
+    stop_grace_s: Annotated[
+        float, knob("seconds that a stop may take to finish or unwind what is half done", gt=0)
+    ] = 30.0
+    api_port: Annotated[int, knob("port of the local API on 127.0.0.1; 0: none", ge=0, le=65535)] = 8686
+    paper_balances: Annotated[
+        tuple[Balance, ...], knob("venue:market:ASSET=amount, comma separated; a paper account needs some")
+    ] = ()
     paper_fees_bps: Annotated[
         dict[str, FeeRate],
         knob("market=maker/taker in basis points, comma separated; empty: the instrument files'"),

@@ -53,7 +53,7 @@ class Fact(Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Booted(Fact, frozen=True):
-    """A run begins.  ``previous`` is how the one before it ended: none, clean, crash or bug."""
+    """A run begins.  ``previous`` is how the one before it ended: none, clean, aborted, crash or bug."""
 
     run_id: str
     version: str
@@ -77,6 +77,27 @@ class ModeOrdered(Fact, frozen=True):
     mode: Mode
     actor: str
     reason: str
+
+
+class StopOrdered(Fact, frozen=True):
+    """Somebody asks the run to end in order: open nothing, finish or unwind what is half done, cancel."""
+
+    actor: str
+    reason: str
+
+
+class Stopped(Fact, frozen=True):
+    """The run ends.  ``clean`` is false when its time to end in order ran out."""
+
+    clean: bool
+    reason: str
+
+
+class SettingsChanged(Fact, frozen=True):
+    """The settings of a living run change; only what `bot.settings` calls tunable differs."""
+
+    config: Config
+    actor: str
 
 
 class FeedEnded(Fact, frozen=True):
@@ -149,6 +170,23 @@ class RateSeen(Fact, frozen=True):
     quote: str
     rate: Decimal
     seen_ns: int
+
+
+class InstrumentStatusSeen(Fact, frozen=True):
+    """A venue says whether an instrument can be traded; ``status`` is its own word, ``TRADING`` means yes."""
+
+    instrument: InstrumentId
+    status: str
+    seen_ns: int
+
+
+class Throttled(Fact, frozen=True):
+    """A venue answers nothing more until ``until_ns``: too many requests, or maintenance."""
+
+    account: AccountId
+    until_ns: int
+    code: str
+    reason: str
 
 
 class ProtocolDrift(Fact, frozen=True):
@@ -279,14 +317,29 @@ class PositionHeld(Struct, frozen=True, array_like=True):
     cost: Decimal
 
 
+class ForeignOrder(Struct, frozen=True, array_like=True):
+    """An open order that this bot did not send: its name at the venue, and the venue's word for its type
+    (conditional and algorithmic orders too)."""
+
+    name: str
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    kind: str
+
+
 class AccountReported(Fact, frozen=True):
-    """Answer to `QueryAccount`: everything in one wallet at one venue time."""
+    """Answer to `QueryAccount`: everything in one wallet at one venue time.
+
+    ``open_orders`` are those whose names begin with the bot's tag; ``foreign_orders`` all others.
+    """
 
     account: AccountId
     balances: dict[str, Decimal]
     positions: tuple[PositionHeld, ...]
     open_orders: tuple[ClientId, ...]
     venue_ns: int
+    foreign_orders: tuple[ForeignOrder, ...] = ()
 
 
 class BalanceSeen(Fact, frozen=True):
@@ -340,9 +393,44 @@ class Transferred(Fact, frozen=True):
     venue_ns: int
 
 
+class InsuranceCharged(Fact, frozen=True):
+    """The venue's fee for a liquidation: ``amount`` > 0 was paid."""
+
+    account: AccountId
+    asset: str
+    amount: Decimal
+    transaction_id: str
+    venue_ns: int
+
+
+class MarginCalled(Fact, frozen=True):
+    """The venue warns that positions of this account are close to liquidation."""
+
+    account: AccountId
+    reason: str
+    venue_ns: int
+
+
+class HistoryGapped(Fact, frozen=True):
+    """The venue keeps no payments of this account from ``from_ns`` to ``until_ns`` any more."""
+
+    account: AccountId
+    from_ns: int
+    until_ns: int
+
+
+class VenueReset(Fact, frozen=True):
+    """The venue has forgotten this account's past and begun it anew, as test networks do."""
+
+    account: AccountId
+    reason: str
+    venue_ns: int
+
+
 RunFact = (
     Booted | InstrumentListed | ModeOrdered | FeedEnded | Tick | ProtocolDrift | ChannelLost | ChannelOpened
-)
+    | StopOrdered | Stopped | SettingsChanged | InstrumentStatusSeen | Throttled
+)  # fmt: skip
 MarketFact = BookSeen | MarkSeen | FundingEstimated | BookGapped | FundingSettled | RateSeen
 OrderFact = (
     OrderAccepted | OrderRejected | OrderFilled | OrderCanceled | OrderExpired
@@ -350,5 +438,6 @@ OrderFact = (
 )  # fmt: skip
 AccountFact = (
     AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
-)
+    | InsuranceCharged | MarginCalled | HistoryGapped | VenueReset
+)  # fmt: skip
 AnyFact = MarketFact | RunFact | OrderFact | AccountFact

@@ -14,6 +14,8 @@ AccountId = NewType("AccountId", str)  # "binance:usdm", one wallet of one venue
 PairName = NewType("PairName", str)  # "BTC"
 ClientId = NewType("ClientId", str)  # an order's name, chosen by us: [a-z0-9]{1,32}
 
+TAG_LENGTH = 4  # characters of an order's name that say which bot, and then which run, sent it
+RUN_ID_LENGTH = 8
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from bot.model.commands import AnyWhy, TimeInForce
 from bot.model.config import Config
-from bot.model.facts import Channel, Level
+from bot.model.facts import Channel, ForeignOrder, Level
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
 from bot.model.instrument import Instrument, Position, Side
 from bot.model.money import ZERO
@@ -54,6 +54,8 @@ class Market(Struct):
     funding_next_ns: int = 0
     settled_rate: Decimal | None = None
     settled_ns: int = 0
+    status: str = ""  # the venue's word, when it is not that of an instrument that trades
+    trade_id: str = ""  # of our latest execution, from where missed ones are asked
 
 
 class Order(Struct):
@@ -140,6 +142,7 @@ class Account(Struct):
     balances: dict[str, Decimal] = field(default_factory=dict)
     positions: dict[InstrumentId, Position] = field(default_factory=dict)
     baseline: dict[str, Decimal] | None = None
+    baseline_positions: dict[InstrumentId, Position] = field(default_factory=dict)
     reconciled: bool = False
     differences: tuple[str, ...] = ()  # between the last report and the ledger
     asked_ns: int = 0  # when the unanswered query was sent; 0: none
@@ -147,6 +150,10 @@ class Account(Struct):
     told_ns: int = 0  # venue time up to which every payment is known to have been told
     lost: dict[Channel, str] = field(default_factory=dict)
     offset_ns: int = 0
+    throttled_ns: int = 0  # until when the venue answers nothing
+    foreign: tuple[ForeignOrder, ...] = ()  # open orders of others, by the last report
+    adopting: str = ""  # why the next report is taken over instead of compared
+    epoch: int = 0  # how often the venue has forgotten this account
 
 
 class Attribution(Struct):
@@ -200,6 +207,8 @@ class Routes(Struct):
 class Store(Struct):
     config: Config | None = None
     run_id: str = ""
+    runs: tuple[str, ...] = ()  # every run this journal has seen
+    stopping: str = ""  # why the run is to end, once it is
     now_ns: int = 0
     boots_ns: tuple[int, ...] = ()
     mode: Mode = Mode.ACTIVE

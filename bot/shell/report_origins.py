@@ -35,6 +35,15 @@ ORIGIN: dict[type[facts.Fact], str] = {
     facts.FundingPaid: "venue",
     facts.InterestCharged: "venue",
     facts.Transferred: "venue",
+    facts.InsuranceCharged: "venue",
+    facts.MarginCalled: "venue",
+    facts.HistoryGapped: "venue",
+    facts.VenueReset: "venue",
+    facts.Throttled: "venue",
+    facts.InstrumentStatusSeen: "venue",
+    facts.StopOrdered: "operator",
+    facts.Stopped: "operator",
+    facts.SettingsChanged: "operator",
 }
 
 POSITION_MOVERS: frozenset[type[facts.Fact]] = frozenset(
@@ -44,5 +53,6 @@ POSITION_MOVERS: frozenset[type[facts.Fact]] = frozenset(
         facts.ForcedFilled,
         facts.FundingPaid,
         facts.AccountReported,
+        facts.VenueReset,
     }
 )
