@@ -25,6 +25,6 @@ ENV PATH=/opt/basisbot/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["basisbot", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=40s --retries=6 CMD ["basisbot", "health", "--ready"]
 ENTRYPOINT ["basisbot"]
 CMD ["--help"]

@@ -106,9 +106,9 @@ class BookChannel:
     """
 
     __slots__ = (
-        "_asks", "_bids", "_bridged", "_emit", "_filter", "_gap", "_last", "_newest", "_retold", "_rule",
-        "_touch", "_waiting", "book", "dropped", "gaps", "heard_ns", "immaterial", "instrument", "is_gapped",
-        "is_live", "listener", "material", "refused", "stale",
+        "_asks", "_bids", "_bridged", "_emit", "_event_ms", "_filter", "_gap", "_last", "_newest", "_retold",
+        "_rule", "_touch", "_waiting", "book", "dropped", "gaps", "heard_ns", "immaterial", "instrument",
+        "is_gapped", "is_live", "listener", "material", "refused", "stale",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +133,7 @@ class BookChannel:
         self._emit = emit
         self._bridged = False
         self._last = 0  # update id of the book
+        self._event_ms = 0  # of the last diff applied
         self._newest = 0  # of the book and the touch together
         self._touch: Touch | None = None
         self._waiting: deque[tuple[Diff, bool]] = deque()  # and whether the frame has been counted
@@ -161,6 +162,11 @@ class BookChannel:
         self.listener = listener
 
     @property
+    def update_id(self) -> int:
+        """Id of the last update that the book holds."""
+        return self._last
+
+    @property
     def waiting(self) -> int:
         """Frames whose disposition is open: diffs that wait for a snapshot."""
         return sum(not counted for _, counted in self._waiting)
@@ -173,6 +179,17 @@ class BookChannel:
         """Forget what was emitted, so that the next frame emits whatever is known: a book, or its gap."""
         self._filter.forget()
         self._retold = self.is_gapped
+
+    def interrupt(self, at_ns: int) -> None:
+        """The updates have stopped: the book is unknown until a snapshot that later ones connect to."""
+        self.stale += self.waiting
+        self._waiting.clear()
+        if not self.is_live:
+            return
+        self._forget_ids()
+        self.is_gapped = True
+        self._gap = (self._last + 1, 0)
+        self._emit(BookGapped(self.instrument.id, *self._gap, at_ns))
 
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -220,7 +237,7 @@ class BookChannel:
             self._wait(diff, at_ns)
             return
         if not self._follows(diff):
-            if not self._bridged and diff.last < self._last + self._rule.lead:
+            if self._is_old(diff):
                 self.stale += 1
                 self.heard_ns = at_ns
                 return
@@ -249,7 +266,7 @@ class BookChannel:
             if self._follows(diff):
                 self._apply(diff)
                 self.immaterial += not counted
-            elif not self._bridged and diff.last < self._last + self._rule.lead:
+            elif self._is_old(diff):
                 self.stale += not counted
             elif self.is_gapped:
                 self._forget_ids()
@@ -276,9 +293,19 @@ class BookChannel:
             return diff.previous == self._last if self._rule.chained else diff.first == self._last + 1
         return diff.first <= self._last + self._rule.lead <= diff.last
 
+    def _is_old(self, diff: Diff) -> bool:
+        """Whether the book holds a diff already that does not follow: it is older, or told twice.
+
+        One told twice is old by its ids and by its time; by ids alone, a venue may have begun them anew.
+        """
+        if not self._bridged:
+            return diff.last < self._last + self._rule.lead
+        return diff.last <= self._last and diff.event_ms is not None and diff.event_ms <= self._event_ms
+
     def _apply(self, diff: Diff) -> None:
         self.book.apply(diff.bids, diff.asks)
         self._bridged = True
+        self._event_ms = diff.event_ms or 0
         self._last = diff.last
         self._newest = max(self._newest, diff.last)
         if self.listener is not None:
@@ -321,7 +348,8 @@ class BookChannel:
         self._newest = 0
 
     def _replace(self, snapshot: Snapshot) -> None:
-        if self.listener is None:
+        listener = self.listener  # one that stops listening meanwhile is still told the whole change
+        if listener is None:
             self.book.replace(snapshot.bids, snapshot.asks)
             return
         before = [
@@ -330,7 +358,7 @@ class BookChannel:
         self.book.replace(snapshot.bids, snapshot.asks)
         for is_bid, price in before:
             if not self.book.side(is_bid).size(price):
-                self.listener.on_level(is_bid, price, 0.0)
+                listener.on_level(is_bid, price, 0.0)
         self._tell(snapshot.bids, snapshot.asks)
 
     def _set_touch(self, touch: Touch) -> None:

@@ -25,9 +25,13 @@ class Reply(Struct, frozen=True):
 class Unsent(Exception):
     """Nothing left this machine: the connection could not be made."""
 
+    exit_code = 1
+
 
 class Unanswered(Exception):
     """The request left, or may have, and no whole answer came."""
+
+    exit_code = 1
 
 
 class Closed(Exception):

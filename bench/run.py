@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("start", "book", "replay", "demo")
+BENCHMARKS = ("start", "book", "replay", "demo", "burst")
 
 
 def main(names: list[str]) -> int:

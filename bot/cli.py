@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.cli_live import register as register_live
+from bot.cli_operator import register as register_operator
+
 if TYPE_CHECKING:
-    from bot.wiring import PaperOptions
+    from bot.wiring.paper import PaperOptions
 
 app = typer.Typer(
     help="Trades the basis: long one leg, short the other, delta neutral.",
@@ -96,7 +99,7 @@ def paper(  # noqa: PLR0913 - the parameters of a verb are the options of the co
 
     Without --journal the journal stands in the report's folder and is written afresh each time.
     """
-    from bot.wiring import PaperOptions
+    from bot.wiring.paper import PaperOptions
 
     from_ns = parse_ns(from_, "--from") if from_ else 0
     until_ns = parse_ns(until, "--until") if until else 0
@@ -126,7 +129,7 @@ def demo(
     ),
 ) -> None:
     """Run the recording that comes with the program; reads neither environment nor .env."""
-    from bot.wiring import PaperOptions, demo_files
+    from bot.wiring.paper import PaperOptions, demo_files
 
     recording, env_file = demo_files()
     _run(PaperOptions(feeds=(recording,), environ={}, env_file=env_file, report=out))
@@ -135,7 +138,7 @@ def demo(
 def _run(options: PaperOptions) -> None:
     from bot.progress import progress_to
     from bot.shell.report_summary import summary_lines
-    from bot.wiring import run_paper
+    from bot.wiring.paper import run_paper
 
     with progress_to(sys.stderr) as progress:
         summary = run_paper(options, progress)
@@ -236,16 +239,35 @@ def show_config(
 @app.command()
 def health(
     journal_file: Annotated[
-        Path, typer.Option("--journal", envvar="BASISBOT_JOURNAL", help="The journal.", show_envvar=True)
-    ],
+        Path | None,
+        typer.Option("--journal", envvar="BASISBOT_JOURNAL", help="The journal.", show_envvar=True),
+    ] = None,
     max_age_s: Annotated[
         float, typer.Option(min=0, help="Seconds since the last commit that are still fine.")
     ] = 120,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask the living run instead whether it is safe to trade.")
+    ] = False,
+    env_file: EnvFile = None,
 ) -> None:
     """Read the last row of a journal: exit 0 when there is one and it is recent."""
+    if ready:
+        from bot.access import find_port
+        from bot.shell.client import read_readiness
+
+        found = read_readiness(find_port(os.environ, env_file or dotenv()))
+        why = [f"{name}: {one}" for name, reasons in found.why.items() for one in reasons]
+        typer.echo("ready" if found.ready else f"not ready: {'; '.join(why) or found.stopping or 'starting'}")
+        raise typer.Exit(0 if found.ready else 1)
+    if journal_file is None:
+        raise typer.BadParameter("name a journal, or ask the run by --ready", param_hint="--journal")
     from bot.shell.health import read_health
 
-    found = read_health(journal_file)
-    fine = found.age_s <= max_age_s
-    typer.echo(f"{'healthy' if fine else 'stale'}: row {found.seq}, written {found.age_s:.1f} s ago")
+    last = read_health(journal_file)
+    fine = last.age_s <= max_age_s
+    typer.echo(f"{'healthy' if fine else 'stale'}: row {last.seq}, written {last.age_s:.1f} s ago")
     raise typer.Exit(0 if fine else 1)
+
+
+register_live(app)
+register_operator(app)

@@ -7,6 +7,7 @@ virtual: a recording and a simulated venue that play forward only when told to.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Protocol
 
 from msgspec import Struct
@@ -45,6 +46,23 @@ class Reading(Struct, frozen=True):
     name: str
     value: float
     labels: dict[str, str] = {}
+
+
+class Verdict(Enum):
+    """What a check came to: ``SKIPPED`` could not be asked here, and says why."""
+
+    OK = "ok"
+    WARNED = "warn"
+    FAILED = "fail"
+    SKIPPED = "skip"
+
+
+class Finding(Struct, frozen=True):
+    """One check before money is at stake, as a sentence a person can act on."""
+
+    check: str
+    verdict: Verdict
+    text: str
 
 
 class LiveGateway(VenueGateway, Protocol):

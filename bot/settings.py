@@ -92,11 +92,11 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     return Settings(
         config=config,
         secrets=Secrets(
-            _secret(given, "BINANCE_KEY"), _secret(given, "BINANCE_SECRET"), _secret(given, "API_TOKEN")
+            secret_in(given, "BINANCE_KEY"), secret_in(given, "BINANCE_SECRET"), secret_in(given, "API_TOKEN")
         ),
-        instruments=tuple(_paths(given, "PAPER_INSTRUMENTS")),
-        funding=next(_paths(given, "PAPER_FUNDING"), None),
-        journal=next(_paths(given, "JOURNAL"), None),
+        instruments=tuple(paths_in(given, "PAPER_INSTRUMENTS")),
+        funding=next(paths_in(given, "PAPER_FUNDING"), None),
+        journal=next(paths_in(given, "JOURNAL"), None),
         rehearsal_ports=_ports(given),
     )
 
@@ -340,10 +340,14 @@ def _compact(given: dict[str, Given], name: str, parse: Callable[[str], Form]) -
         raise ConfigError(f"{PREFIX}{name} {error} (set in {found.source if found else DEFAULT})") from None
 
 
-def _secret(given: dict[str, Given], name: str) -> SecretStr | None:
+def secret_in(given: dict[str, Given], name: str) -> SecretStr | None:
+    """A secret by its name without prefix, from its variable or the file that ``…_FILE`` names.
+
+    Raises `ConfigError` for both at once, and for a file that cannot be read or is empty.
+    """
     text = given[PREFIX + name].text if PREFIX + name in given else ""
     variable = f"{name}_FILE"
-    for path in _paths(given, variable):
+    for path in paths_in(given, variable):
         if text:
             raise ConfigError(f"{PREFIX}{name} and {PREFIX}{variable} are both set: keep one of them")
         try:
@@ -357,7 +361,8 @@ def _secret(given: dict[str, Given], name: str) -> SecretStr | None:
     return SecretStr(text) if text else None
 
 
-def _paths(given: dict[str, Given], name: str) -> Iterator[Path]:
+def paths_in(given: dict[str, Given], name: str) -> Iterator[Path]:
+    """The paths of a variable, by its name without prefix; relative ones to where it stood."""
     found = given.get(PREFIX + name)
     if found is not None:
         for part in filter(None, (part.strip() for part in found.text.split(","))):

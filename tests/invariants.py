@@ -12,7 +12,7 @@ from decimal import Decimal
 from bot.core import fold, views
 from bot.model.commands import CancelOrder, PlaceOrder, QueryAccount, QueryOrder, RaiseAlert
 from bot.model.entry import Entry
-from bot.model.facts import Booted
+from bot.model.facts import Booted, Channel
 from bot.model.ids import ClientId
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
@@ -23,9 +23,14 @@ SETTLE_S_MAX = 60.0
 
 
 class Laws:
-    """Looks at the store after every row; ``broken`` collects what it saw."""
+    """Looks at the store after every row; ``broken`` collects what it saw.
 
-    def __init__(self) -> None:
+    ``ahead_s``: how long a venue's balance may be ahead of the fill or the payment that explains it, where
+    they come by different ways.
+    """
+
+    def __init__(self, ahead_s: float = 0.0) -> None:
+        self.ahead_s = ahead_s
         self.store = Store()
         self.broken: list[str] = []
         self.sent: dict[ClientId, int] = {}
@@ -114,15 +119,20 @@ class Laws:
         """NAV is explained to the last digit whenever the venue's statement is known to be whole.
 
         Between a restart and the answers it asks for, fills are told again one by one over a statement from
-        before: then the accounts are not reconciled, and say so, and must be within the deadline.
+        before: then the accounts are not reconciled, and say so, and must be within the deadline.  Nor is a
+        statement whole whose private stream is lost.
         """
         difference = views.residual(self.store)
         if not difference:
             self.unexplained_ns = 0
             return
         self.unexplained_ns = self.unexplained_ns or entry.at_ns
-        late = entry.at_ns - self.unexplained_ns > SETTLE_S_MAX * SECOND_NS
-        if late or all(account.reconciled for account in self.store.accounts.values()):
+        unexplained_s = (entry.at_ns - self.unexplained_ns) / SECOND_NS
+        is_whole = all(
+            account.reconciled and Channel.PRIVATE not in account.lost
+            for account in self.store.accounts.values()
+        )
+        if unexplained_s > SETTLE_S_MAX or (is_whole and unexplained_s >= self.ahead_s):
             self._break(entry, f"residual is {difference}")
 
     def end(self) -> None:
@@ -145,9 +155,9 @@ class Laws:
                     self.broken.append(f"end: {name}: venue holds {held}, ledger {ours}")
 
 
-def check(entries: Iterable[Entry]) -> tuple[list[str], Store]:
+def check(entries: Iterable[Entry], ahead_s: float = 0.0) -> tuple[list[str], Store]:
     """Refold a journal and name every broken law; also returns the store it ends in."""
-    laws = Laws()
+    laws = Laws(ahead_s)
     for entry in entries:
         laws.row(entry)
     laws.end()

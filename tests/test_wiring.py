@@ -8,7 +8,7 @@ import pytest
 
 from bot.knobs import ConfigError
 from bot.progress import Progress
-from bot.wiring import PaperOptions, demo_files, run_paper
+from bot.wiring.paper import PaperOptions, demo_files, run_paper
 
 SILENT = Progress(lambda begin_ns, end_ns: None, lambda at_ns: None)
 

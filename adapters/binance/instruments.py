@@ -86,6 +86,8 @@ class _Tiers(Struct):
 class _SpotRate(Struct):
     maker: Decimal
     taker: Decimal
+    buyer: Decimal = ZERO
+    seller: Decimal = ZERO
 
 
 class _Commission(Struct):
@@ -93,11 +95,15 @@ class _Commission(Struct):
     maker: Decimal | None = field(name="makerCommissionRate", default=None)
     taker: Decimal | None = field(name="takerCommissionRate", default=None)
     standard: _SpotRate | None = field(name="standardCommission", default=None)
+    special: _SpotRate | None = field(name="specialCommission", default=None)
+    tax: _SpotRate | None = field(name="taxCommission", default=None)
 
 
 class _Funding(Struct):
     symbol: str
     interval_h: int = field(name="fundingIntervalHours")
+    floor: Decimal | None = field(name="adjustedFundingRateFloor", default=None)
+    cap: Decimal | None = field(name="adjustedFundingRateCap", default=None)
 
 
 class _Source(Struct):
@@ -131,7 +137,7 @@ def instruments(
     listed: dict[InstrumentId, _Symbol] = {}
     brackets: dict[str, list[_Tier]] = {}
     rates: dict[InstrumentId, FeeRate] = {}
-    intervals: dict[str, int] = {}
+    fundings: dict[str, _Funding] = {}
     names: list[str] = []
     for name, data in sources:
         source = _read(name, data)
@@ -142,7 +148,7 @@ def instruments(
         for tiers in source.brackets:
             brackets.setdefault(tiers.symbol, tiers.brackets)
         for funding in source.fundings:
-            intervals.setdefault(funding.symbol, funding.interval_h)
+            fundings.setdefault(funding.symbol, funding)
         for commission in source.commissions:
             _add_rates(rates, commission)
     found: dict[InstrumentId, Instrument] = {}
@@ -156,9 +162,14 @@ def instruments(
         if fee is None:
             raise FeedError(f"{wish} has no fee rates; set {FEES_VARIABLE} or add commissionRate to its file")
         found[wish] = _instrument(wish, listed[wish], fee, brackets.get(symbol_of(wish), []))
-        interval_h = intervals.get(symbol_of(wish))
-        if interval_h is not None and found[wish].kind is Kind.PERP:
-            found[wish] = msgspec.structs.replace(found[wish], funding_interval_h=interval_h)
+        told = fundings.get(symbol_of(wish))
+        if told is not None and found[wish].kind is Kind.PERP:
+            found[wish] = msgspec.structs.replace(
+                found[wish],
+                funding_interval_h=told.interval_h,
+                funding_floor=told.floor,
+                funding_cap=told.cap,
+            )
     return found
 
 
@@ -175,9 +186,16 @@ def _read(name: str, data: bytes) -> _Source:
 
 
 def _add_rates(rates: dict[InstrumentId, FeeRate], commission: _Commission) -> None:
-    """A spot commission is told from a futures one by its shape."""
+    """A spot commission is told from a futures one by its shape, and is the sum of its parts, of which the
+    dearer side's counts; a discount for paying in another token is left out."""
     if commission.standard is not None:
-        rate = FeeRate(commission.standard.maker, commission.standard.taker)
+        parts = [
+            part for part in (commission.standard, commission.special, commission.tax) if part is not None
+        ]
+        side = max(sum((part.buyer for part in parts), ZERO), sum((part.seller for part in parts), ZERO))
+        maker = sum((part.maker for part in parts), side)
+        taker = sum((part.taker for part in parts), side)
+        rate = FeeRate(maker, taker)
         rates.setdefault(instrument_id(VENUE, "spot", commission.symbol), rate)
     elif commission.maker is not None and commission.taker is not None:
         rate = FeeRate(commission.maker, commission.taker)

@@ -18,7 +18,7 @@ from adapters.paper.agenda import VenueClock
 from adapters.paper.books import RecordedBook
 from adapters.paper.orders import VenueOrder
 from bot.model.instrument import Instrument, Side
-from bot.model.money import ZERO, exact, exact_arithmetic, floor_to
+from bot.model.money import ONE, ZERO, exact, exact_arithmetic, floor_to
 
 # longer than any venue's batching of depth updates, so a shrink and the trade that caused it meet within it
 CREDIT_NS = 1_000_000_000
@@ -46,6 +46,7 @@ class Matcher:
         self.book = book
         self._clock = clock
         self._on_fill = on_fill
+        self.share = ONE  # of what a level displays, what there is to take
         self._taken: dict[tuple[bool, float], Decimal] = {}
         # best price first, then first come; by is_bid
         self._makers: dict[bool, list[VenueOrder]] = {True: [], False: []}
@@ -83,7 +84,7 @@ class Matcher:
                 yield level, available
 
     def _available(self, is_bid: bool, level: float, displayed: float) -> Decimal:
-        left = exact(displayed) - self._taken.get((is_bid, level), ZERO)
+        left = exact(displayed) * self.share - self._taken.get((is_bid, level), ZERO)
         return floor_to(max(left, ZERO), self.instrument.lot)
 
     def _ladder(self, is_bid: bool) -> Iterator[tuple[float, float]]:

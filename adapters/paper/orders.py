@@ -17,6 +17,7 @@ class VenueOrder(Struct):
 
     ``credit`` is how much of the queue a shrinking level took away since ``credit_ns``: trades that the
     shrink already showed are paid from it, so that a trade and its depth update advance the queue once.
+    ``placed_ns`` and ``changed_ns`` (placed, filled, ended) are by the venue's clock.
     """
 
     command: PlaceOrder
@@ -29,6 +30,8 @@ class VenueOrder(Struct):
     ahead: Decimal = ZERO
     credit: Decimal = ZERO
     credit_ns: int = 0
+    placed_ns: int = 0
+    changed_ns: int = 0
 
     @property
     def is_bid(self) -> bool:

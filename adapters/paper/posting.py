@@ -56,6 +56,7 @@ class Postings:
         )
         order.filled += qty
         order.fills.append(fill)
+        order.changed_ns = fill.venue_ns
         self.tell(fill)
 
     def force(self, instrument: Instrument, side: Side, qty: Decimal, price: Decimal, cause: str) -> None:
@@ -94,6 +95,14 @@ class Postings:
             self.tell(PositionSeen(name, position.qty, position.cost, self._clock.venue_ns))
         self._balances.clear()
         self._positions.clear()
+
+    def number_from(self, first: int) -> None:
+        """Trade ids go on from here, beyond those of a venue that died with its process."""
+        self._trades = first
+
+    def forget(self, account: AccountId) -> None:
+        """Nothing of the account's past is told again."""
+        self._history = [event for event in self._history if account_of(event.instrument) != account]
 
     def retell(self, account: AccountId, since_ns: int) -> None:
         """Tell again the account's payments and forced executions of venue time ``since_ns`` and later."""

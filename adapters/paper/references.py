@@ -67,6 +67,10 @@ class References:
             )
         return mid_before
 
+    def is_marked(self, instrument: InstrumentId) -> bool:
+        """Whether a mark of its own was heard."""
+        return instrument in self._marks
+
     def mark(self, instrument: InstrumentId) -> Decimal:
         """Mark price, quote currency.
 

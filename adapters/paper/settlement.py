@@ -14,18 +14,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Literal
 
 from adapters.errors import FeedError
 from adapters.paper.agenda import RANK_ROW, RANK_SETTLEMENT
 from adapters.paper.desk import Desk
 from adapters.paper.funding_table import JITTER_NS, FundingRow, FundingTable
+from adapters.paper.terms import Missing
 from bot.model.facts import FundingPaid, FundingSettled
 from bot.model.ids import InstrumentId
 from bot.model.instrument import Instrument, Kind, reference_per_qty
 from bot.model.money import COIN_QUANTUM, ZERO, exact_arithmetic, multiply_rounded
-
-Missing = Literal["refuse", "zero", "last", "estimate"]
 
 _HOUR_NS = 3_600_000_000_000
 
@@ -89,6 +87,26 @@ class Settlements:
             self._plan(contract, next_ns)
         contract.pending[next_ns] = True
         contract.estimates[next_ns] = rate
+
+    def settle_now(self, instrument: InstrumentId) -> None:
+        """Settle the running estimate at once; nothing happens before there is one.  Plans stay."""
+        contract = self._contracts.get(instrument)
+        if contract is None or contract.latest is None:
+            return
+        now_ns, rate = self._desk.clock.venue_ns, contract.latest
+        qty = self._desk.wallets.position(instrument).qty
+        if qty != 0:
+            with exact_arithmetic():
+                self._pay(contract.instrument, qty, rate, now_ns)
+        contract.settled = (now_ns, rate)
+        self._desk.postings.tell(FundingSettled(instrument, rate, now_ns))
+
+    def running(self, instrument: InstrumentId) -> tuple[Decimal, int] | None:
+        """The running estimate and the settlement it is for, where the stream announced one."""
+        contract = self._contracts.get(instrument)
+        if contract is None or contract.latest is None or not contract.estimates:
+            return None
+        return contract.latest, max(contract.estimates)
 
     # --- planning ---------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ larger than the position fills what reduces and its rest expires.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import assert_never
 
@@ -39,9 +39,11 @@ from adapters.paper.rejects import (
     post_only,
 )
 from adapters.paper.settlement import Settlements
+from adapters.paper.standing import Standing
+from adapters.paper.terms import Terms
 from adapters.paper.wallets import Wallets
 from bot.model.commands import CancelOrder, Outward, PlaceOrder, QueryAccount, QueryOrder, TimeInForce
-from bot.model.config import Config
+from bot.model.config import Balance
 from bot.model.facts import (
     AccountReported,
     CancelRejected,
@@ -68,7 +70,7 @@ class PaperVenue:
         self,
         instruments: Mapping[InstrumentId, Instrument],
         books: Mapping[InstrumentId, RecordedBook],
-        config: Config,
+        terms: Terms,
         table: FundingTable,
         tell: Emit,
     ) -> None:
@@ -82,22 +84,23 @@ class PaperVenue:
                 raise FeedError(
                     f"{instrument.id} has no leverage tiers; add leverageBracket to its instrument file"
                 )
-        clock = VenueClock(round(config.paper_up_ms * 1e6), round(config.paper_down_ms * 1e6))
-        wallets = Wallets(instruments, config.paper_balances, config.strategy.coin_margin == "spot_leg")
+        clock = VenueClock(round(terms.up_ms * 1e6), round(terms.down_ms * 1e6))
+        wallets = Wallets(instruments, terms.balances, terms.spot_margin)
         assumptions = Assumptions()
         self.desk = desk = Desk(
             instruments=instruments,
             clock=clock,
             agenda=Agenda(),
             assumptions=assumptions,
-            references=References(books, config.paper_reference, assumptions),
+            references=References(books, terms.reference, assumptions),
             wallets=wallets,
             postings=Postings(wallets, clock, self._note_fees, tell),
         )
         self.duplicates = 0
+        self._accepted = 0
         self.orders: dict[ClientId, VenueOrder] = {}
-        self._fees_set = frozenset(config.paper_fees_bps)
-        self._settlements = Settlements(desk, table, config.paper_missing_funding)
+        self._fees_set = terms.fees_set
+        self._settlements = Settlements(desk, table, terms.missing_funding)
         self._liquidator = Liquidator(desk, self._cancel_all)
         self._live: dict[ClientId, VenueOrder] = {}
         self._matchers = {
@@ -110,6 +113,20 @@ class PaperVenue:
     @property
     def accounts(self) -> tuple[AccountId, ...]:
         return tuple(self.desk.wallets.balances)
+
+    @property
+    def is_known(self) -> bool:
+        """Every book has a touch and every contract a mark."""
+        return all(matcher.book.touch() for matcher in self._matchers.values()) and all(
+            self.desk.references.is_marked(name)
+            for name, one in self.desk.instruments.items()
+            if not one.is_spot
+        )
+
+    @property
+    def live(self) -> Iterable[VenueOrder]:
+        """Orders that have not ended, in the order in which they came."""
+        return self._live.values()
 
     def start(self) -> None:
         """Begin at the clock's present: the agenda gets the settlements and table rows after it."""
@@ -134,6 +151,61 @@ class PaperVenue:
                 case _:
                     assert_never(command)
 
+    # --- what others do to an account -------------------------------------------------------------------
+
+    def force(self, name: InstrumentId, side: Side, qty: Decimal, cause: str) -> None:
+        """The venue executes ``qty`` (venue units) at the mark: deleveraging, liquidation, delivery."""
+        with exact_arithmetic():
+            self.desk.postings.force(
+                self.desk.instruments[name], side, qty, self.desk.references.mark(name), cause
+            )
+            self.desk.postings.tell_changes()
+            self._liquidator.arm()
+
+    def settle_now(self, name: InstrumentId) -> None:
+        """See `Settlements.settle_now`."""
+        self._settlements.settle_now(name)
+
+    def resume(self, standing: Standing, first_id: int) -> None:
+        """Go on where a venue that died with its process stood; ids of trades and orders follow ``first_id``.
+
+        Orders that were open then are cancelled: nobody kept their place in the queue.
+        """
+        for account, balances in standing.balances.items():
+            self.desk.wallets.balances[account] = dict(balances)
+        self.desk.wallets.positions.update(standing.positions)
+        for command, filled in standing.orders:
+            self.orders[command.client_id] = VenueOrder(
+                command=command,
+                instrument=self.desk.instruments[command.instrument],
+                venue_order_id=str(first_id),
+                status=OrderStatus.CANCELED,
+                filled=filled,
+            )
+        self._accepted = first_id
+        self.desk.postings.number_from(first_id)
+        self._liquidator.arm()
+
+    def running(self, name: InstrumentId) -> tuple[Decimal, int] | None:
+        """See `Settlements.running`."""
+        return self._settlements.running(name)
+
+    def reset(self, account: AccountId, held: Iterable[Balance]) -> None:
+        """The account begins anew with ``held``: no order, no position, no history, and nobody is told."""
+        for name, order in tuple(self.orders.items()):
+            if order.instrument.account == account:
+                if name in self._live:
+                    self._matchers[order.instrument.id].withdraw(order)
+                    del self._live[name]
+                del self.orders[name]
+        self.desk.wallets.reset(account, held)
+        self.desk.postings.forget(account)
+
+    def thin(self, share: Decimal) -> None:
+        """From now on a level has ``share`` (0 … 1) of what it displays."""
+        for matcher in self._matchers.values():
+            matcher.share = share
+
     # --- placing ----------------------------------------------------------------------------------------
 
     def _place(self, command: PlaceOrder) -> None:
@@ -154,7 +226,9 @@ class PaperVenue:
             self._accept(instrument, command)
 
     def _accept(self, instrument: Instrument, command: PlaceOrder) -> None:
-        order = VenueOrder(command, instrument, str(len(self.orders) + 1))
+        self._accepted += 1
+        now_ns = self.desk.clock.venue_ns
+        order = VenueOrder(command, instrument, str(self._accepted), placed_ns=now_ns, changed_ns=now_ns)
         self.orders[command.client_id] = self._live[command.client_id] = order
         self.desk.postings.tell(
             OrderAccepted(command.client_id, order.venue_order_id, self.desk.clock.venue_ns)
@@ -253,6 +327,7 @@ class PaperVenue:
 
     def _end(self, order: VenueOrder, status: OrderStatus) -> None:
         order.status = status
+        order.changed_ns = self.desk.clock.venue_ns
         del self._live[order.command.client_id]
 
     def _expire(self, order: VenueOrder, reason: str) -> None:

@@ -49,6 +49,12 @@ class Wallets:
         wallet = self.balances.setdefault(account, {})
         wallet[asset] = wallet.get(asset, ZERO) + amount
 
+    def reset(self, account: AccountId, held: Iterable[Balance]) -> None:
+        """The account has ``held`` and nothing else."""
+        self.balances[account] = {balance.asset: balance.amount for balance in held}
+        for name in [name for name in self.positions if account_of(name) == account]:
+            del self.positions[name]
+
     def balance(self, account: AccountId, asset: str) -> Decimal:
         return self.balances.get(account, {}).get(asset, ZERO)
 

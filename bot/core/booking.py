@@ -40,6 +40,7 @@ def _note_trade(market: Market, trade_id: str) -> None:
     """Keep the latest trade id; venues count them up, and tell them out of order now and then."""
     if not market.trade_id or (len(trade_id), trade_id) > (len(market.trade_id), market.trade_id):
         market.trade_id = trade_id
+    market.known_trade_id = market.known_trade_id or trade_id
 
 
 def book_fill(store: Store, order: Order, fact: OrderFilled) -> bool:
@@ -143,6 +144,9 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     account.reconciled = not account.differences
     if account.reconciled:
         recon.adopt_split(store, fact)
+        for market in store.markets.values():
+            if market.instrument.account == fact.account:
+                market.known_trade_id = market.trade_id
 
 
 def forget_account(store: Store, fact: VenueReset) -> None:
@@ -154,7 +158,7 @@ def forget_account(store: Store, fact: VenueReset) -> None:
     account.adopting = fact.reason
     for market in store.markets.values():
         if market.instrument.account == fact.account:
-            market.trade_id = ""
+            market.trade_id = market.known_trade_id = ""
     for pair in store.pairs.values():
         for leg in pair.legs:
             if account_of(leg.instrument) == fact.account:

@@ -115,11 +115,16 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
 
 
 def _in_flight(store: Store, pair: Pair, live: list[Order]) -> Group | None:
-    """Neither a pair that is naked beyond its patience nor a run that is to end waits for orders that rest:
-    they are withdrawn."""
-    if pair.state is not PairState.LEGGED and not store.stopping:
+    """A pair that is naked beyond its patience, one that is halted and a run that is to end do not wait for
+    orders that rest: they are withdrawn."""
+    if watch.effective_mode(store, pair) is Mode.HALTED:
+        why = "halted"
+    elif pair.state is PairState.LEGGED:
+        why = "legged"
+    elif store.stopping:
+        why = "stopping"
+    else:
         return None
-    why = "legged" if pair.state is PairState.LEGGED else "stopping"
     resting = [order for order in live if order.state is OrderState.OPEN]
     return tuple(CancelOrder(order.client_id, order.instrument, why) for order in resting) or None
 

@@ -51,16 +51,19 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             due = not account.reconciled and not account.differences
             due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if account.differences else every_ns)
         if due:
-            queries.append(QueryAccount(account_id, account.told_ns, _latest_trades(store, account_id)))
+            queries.append(QueryAccount(account_id, account.told_ns, _known_trades(store, account_id)))
     return queries
 
 
-def _latest_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
-    """Our latest execution in each of an account's instruments, from where missed ones follow."""
+def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
+    """In each of an account's instruments the execution up to which none was missed.
+
+    That is not the latest: an execution that nobody told can lie between two that were.
+    """
     return {
-        name: market.trade_id
+        name: market.known_trade_id
         for name, market in store.markets.items()
-        if market.trade_id and market.instrument.account == account
+        if market.known_trade_id and market.instrument.account == account
     }
 
 

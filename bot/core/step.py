@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bot.core import fold, rebalancer, recon
 from bot.core.signals import Idle
-from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder, RaiseAlert, SetMode
+from bot.model.commands import AnyCommand, CancelOrder, NoteIdle, PlaceOrder, RaiseAlert, SetMode
 from bot.model.facts import (
     AccountReported,
     AnyFact,
@@ -16,13 +16,14 @@ from bot.model.facts import (
     ForeignOrder,
     InstrumentStatusSeen,
     MarginCalled,
+    Stopped,
     Tick,
     VenueReset,
 )
-from bot.model.ids import AccountId, PairName, account_of
+from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
-from bot.model.store import Pair, Store
+from bot.model.store import OrderState, Pair, Store
 from risk import guard, watch
 from risk.exposure import pair_delta_base
 from risk.guard import Admitted, Refused
@@ -33,7 +34,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
 
     Raises `BrokenInvariant` when something happened that cannot.
     """
-    told, mode = _told(store, facts), store.mode
+    told, mode, closed = _told(store, facts), store.mode, _closed(store, facts)
     touched = fold.facts(store, at_ns, facts)
     config = store.config
     if config is None:
@@ -43,6 +44,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
         if not _only_time_passed(store, facts):
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
             _put(store, at_ns, _frozen(store, facts), out)
+            _put(store, at_ns, _statuses(store, facts, closed), out)
             _put(store, at_ns, _apart(store, told), out)
         if store.mode is Mode.HALTED and mode is not Mode.HALTED:
             _put(store, at_ns, (RaiseAlert("halted", "critical", f"halted: {store.mode_reason}"),), out)
@@ -84,7 +86,8 @@ def _put(store: Store, at_ns: int, wanted: tuple[AnyCommand, ...], out: list[Adm
 
 def _frozen(store: Store, facts: tuple[AnyFact, ...]) -> tuple[AnyCommand, ...]:
     """What a venue does to us of its own accord freezes entries until an operator has looked, and is told at
-    once: a forced fill, a margin call, an account begun anew."""
+    once: a forced fill, a margin call, an account begun anew.  A run that cannot end in order withdraws its
+    orders."""
     out: list[AnyCommand] = []
     for fact in facts:
         if isinstance(fact, ForcedFilled):
@@ -101,10 +104,33 @@ def _frozen(store: Store, facts: tuple[AnyFact, ...]) -> tuple[AnyCommand, ...]:
             if store.mode is Mode.ACTIVE:
                 out.append(SetMode("*", Mode.PAUSED, text))
             out.append(RaiseAlert(f"venue_reset:{fact.account}", "critical", text))
-        elif isinstance(fact, InstrumentStatusSeen) and fact.instrument in store.routes.pairs_of:
-            severity = "info" if fact.status == fold.TRADING else "critical"
-            text = f"{fact.instrument} is {fact.status} at its venue"
-            out.append(RaiseAlert(f"status:{fact.instrument}", severity, text))
+        elif isinstance(fact, Stopped) and not fact.clean:
+            # nobody will look after what rests; what is in flight is asked for by the next run
+            out += [
+                CancelOrder(order.client_id, order.instrument, "stopped")
+                for order in store.orders.values()
+                if order.state is OrderState.OPEN
+            ]
+    return tuple(out)
+
+
+def _closed(store: Store, facts: tuple[AnyFact, ...]) -> tuple[InstrumentId, ...]:
+    """Instruments that this batch speaks of and that did not trade before it."""
+    named = [fact.instrument for fact in facts if type(fact) is InstrumentStatusSeen]
+    return tuple(name for name in named if name in store.markets and store.markets[name].status)
+
+
+def _statuses(
+    store: Store, facts: tuple[AnyFact, ...], closed: tuple[InstrumentId, ...]
+) -> tuple[RaiseAlert, ...]:
+    """An instrument of ours that stops trading is told, and that it trades again."""
+    out = []
+    for fact in facts:
+        if type(fact) is InstrumentStatusSeen and fact.instrument in store.routes.pairs_of:
+            trades = fact.status == fold.TRADING
+            if not trades or fact.instrument in closed:
+                severity, text = "info" if trades else "critical", f"{fact.instrument} is {fact.status}"
+                out.append(RaiseAlert(f"status:{fact.instrument}", severity, text))
     return tuple(out)
 
 

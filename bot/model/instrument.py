@@ -52,7 +52,8 @@ class Instrument(Struct, frozen=True):
     """One tradable thing, as its venue describes it.
 
     ``price_up`` and ``price_down`` are the percent-price filter: an order's price must lie within
-    ``reference × price_down … reference × price_up``.  ``brackets`` is empty for spot.
+    ``reference × price_down … reference × price_up``.  ``brackets`` is empty for spot.  ``funding_floor`` and
+    ``funding_cap`` bound a settlement's rate, per interval, where the venue states bounds of its own for it.
     """
 
     id: InstrumentId
@@ -74,6 +75,8 @@ class Instrument(Struct, frozen=True):
     brackets: tuple[Bracket, ...] = ()
     expiry_ns: int | None = None
     funding_interval_h: int = 0
+    funding_floor: Decimal | None = None
+    funding_cap: Decimal | None = None
 
     @property
     def account(self) -> AccountId:

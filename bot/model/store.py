@@ -55,7 +55,8 @@ class Market(Struct):
     settled_rate: Decimal | None = None
     settled_ns: int = 0
     status: str = ""  # the venue's word, when it is not that of an instrument that trades
-    trade_id: str = ""  # of our latest execution, from where missed ones are asked
+    trade_id: str = ""  # of our latest execution
+    known_trade_id: str = ""  # none was missed up to it: our latest when the account last agreed
 
 
 class Order(Struct):

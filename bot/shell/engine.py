@@ -39,6 +39,9 @@ from bot.model.facts import (
     MarkSeen,
     ModeOrdered,
     OrderFilled,
+    SettingsChanged,
+    StopOrdered,
+    Stopped,
     Transferred,
 )
 from bot.model.ids import InstrumentId
@@ -51,7 +54,18 @@ Step = Callable[[Store, int, tuple[AnyFact, ...]], tuple[Admitted, ...]]
 Refold = Callable[[Store, Entry], None]
 
 _DURABLE_FIRST: frozenset[type] = frozenset(
-    {PlaceOrder, CancelOrder, QueryOrder, QueryAccount, SetMode, ModeOrdered, Booted}
+    {
+        PlaceOrder,
+        CancelOrder,
+        QueryOrder,
+        QueryAccount,
+        SetMode,
+        ModeOrdered,
+        StopOrdered,
+        SettingsChanged,
+        Stopped,
+        Booted,
+    }  # fmt: skip
 )
 _SAID_ONCE: frozenset[type] = frozenset(
     {OrderFilled, ForcedFilled, FundingPaid, FundingSettled, InterestCharged, Transferred}
@@ -177,16 +191,37 @@ class Engine:
 
     def _bug_exit(self, at_ns: int, facts: tuple[AnyFact, ...], failure: StepFailed) -> BugExit:
         row = self.journal.last_seq + 1
-        poison = self.journal.path.with_name(self.journal.path.name + ".poison.json")
-        evidence = {
-            "row": row,
-            "at_ns": at_ns,
-            "facts": msgspec.Raw(encode_items(facts)),
-            "traceback": "".join(traceback.format_exception(failure.__cause__)),
-        }
-        poison.write_bytes(msgspec.json.format(msgspec.json.encode(evidence)) + b"\n")
+        poison = lay_evidence(self.journal, at_ns, facts, failure.__cause__)
         self.journal.flush()
         return BugExit(
             f"the step failed at row {row} of journal {self.journal.path} ({failure}): "
             f"the rows before it are good, its facts and the traceback are in {poison}"
         )
+
+
+def lay_evidence(
+    journal: Journal, at_ns: int, facts: tuple[AnyFact, ...], cause: BaseException | None
+) -> Path:
+    """Write what a bug was met with beside the journal, under the row that will not be written."""
+    poison = journal.path.with_name(journal.path.name + ".poison.json")
+    evidence = {
+        "row": journal.last_seq + 1,
+        "at_ns": at_ns,
+        "facts": msgspec.Raw(encode_items(facts)),
+        "traceback": "".join(traceback.format_exception(cause)),
+    }
+    poison.write_bytes(msgspec.json.format(msgspec.json.encode(evidence)) + b"\n")
+    return poison
+
+
+def bug_between_steps(
+    journal: Journal, at_ns: int, facts: tuple[AnyFact, ...], failure: Exception
+) -> BugExit:
+    """What a run ends with that failed outside the step: the same evidence, with the facts that waited."""
+    poison = lay_evidence(journal, at_ns, facts, failure)
+    bug = BugExit(
+        f"the run failed behind row {journal.last_seq} of journal {journal.path} "
+        f"({type(failure).__name__}: {failure}): what waited and the traceback are in {poison}"
+    )
+    bug.__cause__ = failure
+    return bug

@@ -38,6 +38,7 @@ CREATE TABLE entries(seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, facts BLOB
                      commands BLOB NOT NULL, chain BLOB NOT NULL);
 """
 _SELECT = "SELECT seq, at_ns, facts, commands, chain FROM entries ORDER BY seq"
+_SELECT_AFTER = "SELECT seq, at_ns, facts, commands, chain FROM entries WHERE seq > ? ORDER BY seq"
 _INSERT = "INSERT INTO entries(seq, at_ns, facts, commands, chain) VALUES (?, ?, ?, ?, ?)"
 # rows in one statement: sqlite3 lets go of the interpreter at each, and a busy main thread makes it wait
 _SLAB_ROWS = 64
@@ -349,8 +350,11 @@ def decode_row(path: Path, row: Row) -> Entry:
         raise JournalError(f"journal {path}: row {row.seq} cannot be read: {failure}") from failure
 
 
-def read_rows(path: Path, *, until_seq: int | None = None) -> Iterator[Row]:
-    """The rows in order, read-only, their chain checked.  ``until_seq``: the last one wanted.
+def read_rows(
+    path: Path, *, until_seq: int | None = None, after: tuple[int, bytes] = (0, b"")
+) -> Iterator[Row]:
+    """The rows in order, read-only, their chain checked.  ``until_seq``: the last one wanted; ``after``: a
+    row's number and chain value, behind which to begin.
 
     Raises `JournalError` naming the first row that is missing or was changed.
     """
@@ -360,8 +364,8 @@ def read_rows(path: Path, *, until_seq: int | None = None) -> Iterator[Row]:
         db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
             _read_meta(db, path)
-            chain = b""
-            for expected, stored in enumerate(db.execute(_SELECT), 1):
+            before, chain = after
+            for expected, stored in enumerate(db.execute(_SELECT_AFTER, (before,)), before + 1):
                 if until_seq is not None and expected > until_seq:
                     return
                 row = _row(stored)

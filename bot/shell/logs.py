@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -52,6 +52,13 @@ def warn_of(alert: RaiseAlert, at_ns: int) -> None:
 
     at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).isoformat()
     structlog.get_logger().warning(alert.text, key=alert.key, severity=alert.severity, at=at)
+
+
+def note(event: str, fields: Mapping[str, str]) -> None:
+    """Write something that happened, with its particulars."""
+    import structlog
+
+    structlog.get_logger().info(event, **fields)
 
 
 def _hide(name: str, value: Any, secrets: tuple[str, ...]) -> Any:

@@ -197,7 +197,7 @@ class Report(Section, frozen=True):
     format: Literal[1]
     run_id: str
     version: str
-    mode: Literal["paper", "testnet", "live"]
+    mode: Literal["paper", "rehearsal", "testnet", "live"]
     start: Instant = field(name="from")
     end: Instant = field(name="until")
     rows: Count

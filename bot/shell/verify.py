@@ -1,13 +1,15 @@
 """Verification of a journal: is it whole, and would the same facts lead to the same commands again.
 
 Three checks in one pass over the rows: the chain (no byte was changed), the decisions (the step, given each
-row's facts, answers with the stored commands) and the fold (a store that only folds the rows ends in the same
-state as the one that decided).  It runs no gateway and no filter, and it needs no settings: each run's are in
-its `Booted`.  A difference that the chain does not explain is hidden nondeterminism.
+row's facts, answers with the stored commands) and the fold (a store that only folds the rows ends in the
+same state as the one that decided); snapshots of the present shape are held against it on the way. It runs
+no gateway and no filter, and it needs no settings: each run's are in its `Booted`. A difference that the
+chain does not explain is hidden nondeterminism.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,6 +21,7 @@ from bot.model.money import exact_arithmetic
 from bot.model.store import Store, state_sha256
 from bot.shell.engine import Refold, Step, StepFailed, decide
 from bot.shell.journal import JournalError, decode_row, read_rows
+from bot.shell.snapshots import stored
 
 
 class VerifyResult(Struct, frozen=True):
@@ -35,6 +38,7 @@ def verify(path: Path, *, step: Step = core_step, refold: Refold = core_refold) 
     decided, folded = Store(), Store()
     rows = 0
     try:
+        snapshots = {each.seq: hashlib.sha256(each.store).hexdigest() for each in stored(path)}
         with exact_arithmetic():
             for row in read_rows(path):
                 entry = decode_row(path, row)
@@ -47,6 +51,9 @@ def verify(path: Path, *, step: Step = core_step, refold: Refold = core_refold) 
                     return _differs(path, rows, "leads to other commands than it holds")
                 refold(folded, entry)
                 rows += 1
+                if rows in snapshots and snapshots[rows] != state_sha256(folded):
+                    text = f"journal {path}: the snapshot behind row {rows} is not the folded state"
+                    return VerifyResult(False, rows, rows, text)
     except JournalError as failure:
         return VerifyResult(False, rows, rows + 1, str(failure))
     state = state_sha256(decided)

@@ -201,8 +201,8 @@ class GatewayContract:
             ("spot", Side.BUY, "1.7", "60000", "-2010"),  # balance
             ("spot", Side.SELL, "2.1", "59999", "-2010"),
             ("linear", Side.BUY, "0.1", "60000.05", "-4014"),
-            ("linear", Side.BUY, "0.1005", "60000", "-4023"),
-            ("linear", Side.BUY, "0.0005", "60000", "-4004"),
+            ("linear", Side.BUY, "0.1005", "60000", "-4023 -1111"),  # before the filter: its digits
+            ("linear", Side.BUY, "0.0005", "60000", "-4004 -1111"),
             ("linear", Side.BUY, "1001", "60000", "-4005"),
             ("linear", Side.BUY, "0.001", "60000", "-4164"),
             ("linear", Side.BUY, "0.1", "70000", "-4016"),
@@ -219,7 +219,7 @@ class GatewayContract:
             assert of(OrderFilled, harness.send(self.order(instrument, Side.BUY, "30", "60000")))
         facts = harness.send(self.order(instrument, side, qty, price))
         assert [type(fact) for fact in facts] == [OrderRejected]
-        assert of(OrderRejected, facts)[0].code == code
+        assert of(OrderRejected, facts)[0].code in code.split()
 
     def test_a_client_id_never_fills_twice(self, harness: Harness) -> None:
         for tif in (TimeInForce.IOC, TimeInForce.GTC):

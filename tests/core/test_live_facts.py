@@ -18,6 +18,7 @@ from bot.model.facts import (
     InstrumentStatusSeen,
     InsuranceCharged,
     MarginCalled,
+    ModeOrdered,
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
@@ -238,6 +239,21 @@ def test_a_question_names_the_latest_trade_of_each_instrument() -> None:
     assert asked[SPOT_ACCOUNT] == {SPOT: "1"}
 
 
+def test_a_trade_missed_between_two_that_were_told_is_asked_for() -> None:
+    world = hedged()
+    world.give(world.report(USDM))
+    short = next(order for order in world.store.orders.values() if order.instrument == LINEAR)
+    later = OrderFilled(
+        short.client_id, LINEAR, "4", "v", short.side, D(0), short.price, D(0), "USDT", False, 1
+    )
+    world.give(later)  # trade 3 was told to nobody
+    world.tick(after_s=400.0)
+    asked = {one.account: one.after_trades for one in world.commands if isinstance(one, QueryAccount)}
+    assert asked[USDM] == {LINEAR: "2"}
+    world.give(world.report(USDM))
+    assert world.store.markets[LINEAR].known_trade_id == "4"
+
+
 def test_trade_ids_are_compared_as_numbers() -> None:
     world = hedged()
     short = next(order for order in world.store.orders.values() if order.instrument == LINEAR)
@@ -297,3 +313,32 @@ def test_a_fee_in_a_token_without_a_price_is_no_part_of_nav_until_it_has_one() -
     assert views.residual(world.store) == 0
     world.give(RateSeen("BNB", "USDT", D(600), world.at_ns))
     assert views.residual(world.store) == 0
+
+
+def test_a_run_that_cannot_end_in_order_withdraws_what_rests() -> None:
+    world = World(make_config(capital=10_000))
+    world.boot()
+    world.quote(60_000.0, 0.0)
+    world.quote(60_000.0, 20.0)
+    long, short = world.placed()
+    world.give(OrderAccepted(long.client_id, "v", world.at_ns))
+    world.give(Stopped(False, "not done in time"))
+    cancels = [one for one in world.commands if isinstance(one, CancelOrder)]
+    assert [(one.client_id, one.reason) for one in cancels] == [(long.client_id, "stopped")]
+    assert world.store.orders[short.client_id].state is OrderState.SENT
+
+
+def test_a_halt_withdraws_what_rests_and_trades_nothing() -> None:
+    world = World(make_config(capital=10_000))
+    world.boot()
+    world.quote(60_000.0, 0.0)
+    world.quote(60_000.0, 20.0)
+    orders = world.placed()
+    world.give(*[OrderAccepted(one.client_id, "v", world.at_ns) for one in orders])
+    world.give(ModeOrdered("*", Mode.HALTED, "test", "drill"))
+    cancels = [one for one in world.commands if isinstance(one, CancelOrder)]
+    assert [(one.client_id, one.reason) for one in cancels] == [(one.client_id, "halted") for one in orders]
+    world.give(*[OrderCanceled(one.client_id, world.at_ns) for one in orders])
+    world.commands = []
+    world.quote(60_000.0, 30.0)
+    assert not world.placed()

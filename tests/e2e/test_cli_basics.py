@@ -64,7 +64,7 @@ def test_help_names_every_verb_and_imports_nothing_heavy(tmp_path: Path) -> None
         (["paper"], "Missing option '--feed'"),
         (["paper", "--feed", "none"], "path 'none' does not exist"),
         (["paper", "--feed", ".", "--from", "yesterday"], "'yesterday' is not an ISO 8601 time"),
-        (["health"], "Missing option '--journal' (env var: 'BASISBOT_JOURNAL')"),
+        (["health"], "name a journal, or ask the run by --ready"),
         (["journal", "verify", "none"], "file 'none' does not exist"),
         (["config", "check", "--env-file", "none.env"], "file 'none.env' does not exist"),
     ],

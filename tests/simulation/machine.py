@@ -18,6 +18,7 @@ from adapters.binance.market import MarketStream
 from adapters.materiality import Materiality
 from adapters.paper.driver import FeedSource, Outlet, PaperTimeline
 from adapters.paper.funding_table import FundingTable
+from adapters.paper.terms import terms_of
 from adapters.paper.venue import PaperVenue
 from bot.core.fold import refold
 from bot.core.step import step
@@ -179,7 +180,7 @@ def play(plan: Plan, journal: Path) -> Played:
         for market in markets
     ]
     books = {name: book for stream in streams for name, book in stream.channels.items()}
-    venue = PaperVenue(instruments, books, config, FundingTable({}), outlet.tell)
+    venue = PaperVenue(instruments, books, terms_of(config), FundingTable({}), outlet.tell)
     for stream in streams:
         stream.listen(venue.on_mark, venue.on_rate)
     recorded = Frames(

@@ -13,6 +13,7 @@ from adapters.paper.driver import FeedSource, Frame, Outlet, PaperTimeline
 from adapters.paper.funding_table import FundingTable
 from adapters.paper.matching import Matcher
 from adapters.paper.orders import VenueOrder
+from adapters.paper.terms import terms_of
 from adapters.paper.venue import PaperVenue
 from bot.model.book import Book
 from bot.model.commands import Flatten, Outward, PlaceOrder, TimeInForce
@@ -227,7 +228,7 @@ class Floor:
         self.outlet = Outlet()
         self.market = ScriptedMarket(self.outlet)
         self.venue = PaperVenue(
-            INSTRUMENTS, self.books, self.config, table or FundingTable({}), self.outlet.tell
+            INSTRUMENTS, self.books, terms_of(self.config), table or FundingTable({}), self.outlet.tell
         )
         if frames is None:
             frames = ((T0 + i * S, 0, b"") for i in range(86_400))

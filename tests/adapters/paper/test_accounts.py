@@ -9,6 +9,7 @@ import pytest
 
 from adapters.errors import FeedError
 from adapters.paper.funding_table import FundingTable
+from adapters.paper.terms import terms_of
 from adapters.paper.venue import PaperVenue
 from bot.model.commands import QueryAccount, TimeInForce
 from bot.model.config import Balance, FeeRate
@@ -225,7 +226,7 @@ def test_locked_balances_are_not_spent_twice() -> None:
 def test_a_contract_without_tiers_does_not_start() -> None:
     bare = msgspec.structs.replace(LINEAR, brackets=())
     with pytest.raises(FeedError, match="leverageBracket"):
-        PaperVenue({bare.id: bare}, {bare.id: HandBook()}, make_config(), FundingTable({}), print)
+        PaperVenue({bare.id: bare}, {bare.id: HandBook()}, terms_of(make_config()), FundingTable({}), print)
 
 
 def test_every_stand_in_is_on_record_once() -> None:

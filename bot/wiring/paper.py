@@ -100,7 +100,7 @@ class CrashNotPlayed(Exception):
 
 def demo_files() -> tuple[Path, Path]:
     """The recording that comes with the program, and its settings: in the package, else in the repository."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parent.parent
     for folder in (here / "examples", here.parent / "examples"):
         recording, env_file = folder / "demo", folder / "demo.env"
         if (recording / MANIFEST).is_file() and env_file.is_file():

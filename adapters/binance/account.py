@@ -1,0 +1,218 @@
+"""A whole wallet, told at one moment: the answer to `QueryAccount`.
+
+The venue answers one question at a time, and money may move between two of them.  So the balances are asked
+first and last, and the answers count only if they are equal and nothing was heard of the account meanwhile;
+else all is asked again, and in the end nothing is said, since a report that straddles a change would look
+like a loss.  Before it come the payments and fills that nobody told while there was nobody to hear them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+
+from adapters.binance import events, replies, requests, statements
+from adapters.binance.decoding import VENUE, Drift
+from adapters.binance.kept import NO_SOCKET
+from adapters.binance.payments import Payment, Payments
+from adapters.binance.positions import Positions
+from adapters.binance.replies import Order, Trade
+from adapters.binance.requests import PAGE
+from adapters.binance.rest import Rest
+from adapters.binance.told import Told
+from bot.model.commands import QueryAccount
+from bot.model.facts import (
+    AccountReported,
+    ForcedFilled,
+    ForeignOrder,
+    HistoryGapped,
+    OrderFilled,
+    PositionHeld,
+    ProtocolDrift,
+    VenueReset,
+)
+from bot.model.ids import AccountId, ClientId, InstrumentId, account_of
+from bot.model.instrument import Instrument
+from bot.model.money import ZERO
+from bot.ports import Emit
+
+ATTEMPTS = 4
+PAUSE_S = 0.25
+
+
+class Account(Struct, frozen=True):
+    """What an account's parts share: who asks, what is traded, what was told."""
+
+    rest: Rest
+    instruments: Mapping[InstrumentId, Instrument]
+    bot_tag: str
+    told: Told
+    positions: Positions
+    payments: Payments
+    balances: dict[str, Decimal]  # as last told
+    emit: Emit
+
+    @property
+    def id(self) -> AccountId:
+        return AccountId(f"{VENUE}:{self.rest.market}")
+
+
+class _Found(Struct):
+    """What one round of questions found, in the order in which it is told."""
+
+    report: AccountReported
+    gap: HistoryGapped | None
+    payments: list[Payment]
+    reset: VenueReset | None
+    fills: list[OrderFilled | ForcedFilled]
+
+
+class AccountAnswers:
+    """Answers `QueryAccount` for one account, one at a time."""
+
+    def __init__(self, account: Account) -> None:
+        self._of = account
+        self._is_asking = False
+
+    async def answer(self, query: QueryAccount) -> None:
+        """Ask, and tell; or tell nothing, and the core asks again in its time."""
+        if self._is_asking:
+            return
+        self._is_asking = True
+        try:
+            for attempt in range(ATTEMPTS):
+                await asyncio.sleep(PAUSE_S if attempt else 0)
+                found = await self._round(query)
+                if found is not None:
+                    self._tell(found, query.since_ns)
+                    return
+        except Drift as drift:
+            self._of.emit(ProtocolDrift(self._of.id, "account", str(drift)))
+        except NO_SOCKET:
+            return
+        finally:
+            self._is_asking = False
+
+    def _tell(self, found: _Found, since_ns: int) -> None:
+        of = self._of
+        if found.gap is not None:
+            of.emit(found.gap)
+        if found.reset is not None:
+            of.emit(found.reset)
+        of.payments.tell(found.payments)
+        for fill in found.fills:
+            if isinstance(fill, OrderFilled):
+                of.told.refilled(fill)
+            else:
+                of.emit(fill)
+        of.payments.begin(since_ns or found.report.venue_ns)
+        of.positions.reported(found.report.positions)
+        of.balances.clear()
+        of.balances.update(found.report.balances)
+        of.emit(found.report)
+
+    async def _round(self, query: QueryAccount) -> _Found | None:
+        """One round of questions; ``None`` when something changed in its course.
+
+        Raises one of `kept.NO_SOCKET`."""
+        of, rest = self._of, self._of.rest
+        revision, at_ns = of.told.revision, rest.clock.venue_ns()
+        before = await self._wallet()
+        positions = () if rest.market == "spot" else await self._positions()
+        mine, foreign = await self._open_orders()
+        payments: list[Payment] = []
+        if rest.market != "spot" and query.since_ns:
+            payments = await of.payments.since(query.since_ns, rest.clock.venue_ns())
+        reset, fills = await self._fills(query.after_trades, at_ns)
+        balances = await self._wallet()
+        if balances != before or of.told.revision != revision or of.told.settling:
+            return None
+        report = AccountReported(of.id, balances, positions, mine, at_ns, foreign)
+        return _Found(report, of.payments.gap(query.since_ns, at_ns), payments, reset, fills)
+
+    async def _wallet(self) -> dict[str, Decimal]:
+        """Balances that are not zero, and those of the assets that contracts are margined in."""
+        rest = self._of.rest
+        held = statements.wallet(rest.market, await rest.read(requests.account(rest.market), urgent=True))
+        margins = {each.margin_asset: ZERO for each in self._of.instruments.values() if not each.is_spot}
+        return margins | held.balances
+
+    async def _positions(self) -> tuple[PositionHeld, ...]:
+        """Positions in what is traded here; somebody else's contracts have no cost that we could state."""
+        rest, known = self._of.rest, self._of.instruments
+        body = await rest.read(requests.positions(rest.market), urgent=True)
+        held = []
+        for stated in statements.positions(rest.market, body):
+            if stated.side_word != "BOTH":
+                raise Drift(f"{stated.instrument} is held in hedge mode; set one-way mode")
+            if stated.instrument in known:
+                held.append(statements.held(known[stated.instrument], stated))
+        return tuple(held)
+
+    async def _open_orders(self) -> tuple[tuple[ClientId, ...], tuple[ForeignOrder, ...]]:
+        rest, tag = self._of.rest, self._of.bot_tag
+        body = await rest.read(requests.open_orders(rest.market), urgent=True)
+        orders = replies.orders(rest.market, body)
+        mine = tuple(order.client_id for order in orders if order.client_id.startswith(tag))
+        foreign = tuple(_foreign(order) for order in orders if not order.client_id.startswith(tag))
+        if rest.market == "usdm":  # the one market that lists conditional orders apart
+            body = await rest.read(requests.open_algo_orders(rest.market), urgent=True)
+            foreign += statements.algo_orders(rest.market, body)
+        return mine, foreign
+
+    # --- fills that nobody told
+
+    async def _fills(
+        self, after: Mapping[InstrumentId, str], at_ns: int
+    ) -> tuple[VenueReset | None, list[OrderFilled | ForcedFilled]]:
+        of = self._of
+        fills: list[OrderFilled | ForcedFilled] = []
+        for name, trade_id in after.items():
+            if account_of(name) != of.id:
+                continue
+            trades = await self._trades(name, trade_id)
+            if of.rest.market == "spot" and (not trades or trades[0].trade_id != trade_id):
+                reason = f"trade {trade_id} of {name}, which we were told of, is not known to the venue"
+                return VenueReset(of.id, reason, at_ns), []
+            fresh = [trade for trade in trades if int(trade.trade_id) > int(trade_id)]
+            fills += [fill for trade in fresh if (fill := await self._attributed(trade)) is not None]
+        return None, fills
+
+    async def _trades(self, name: InstrumentId, trade_id: str) -> list[Trade]:
+        """All trades of an instrument from ``trade_id`` on."""
+        found: list[Trade] = []
+        while True:
+            body = await self._of.rest.read(requests.trades_after(name, trade_id), urgent=True)
+            page = replies.trades(self._of.rest.market, body)
+            found += page[1:] if found else page
+            if len(page) < PAGE:
+                return found
+            trade_id = page[-1].trade_id
+
+    async def _attributed(self, trade: Trade) -> OrderFilled | ForcedFilled | None:
+        """A trade with the name of its order; ``None`` for somebody else's."""
+        name = await client_of(self._of, trade)
+        cause = events.forced(name)
+        if cause:
+            return events.forced_filled(trade, cause)
+        return replies.filled(trade, name) if name.startswith(self._of.bot_tag) else None
+
+
+async def client_of(of: Account, trade: Trade) -> ClientId:
+    """The client id of the order that a trade belongs to.  Raises one of `kept.NO_SOCKET`."""
+    name = of.told.name_of(trade.instrument, trade.venue_order_id)
+    if name is None:
+        call = requests.order_by_venue_id(trade.instrument, trade.venue_order_id)
+        order = replies.order(of.rest.market, await of.rest.read(call, urgent=True))
+        if order.venue_order_id != trade.venue_order_id:
+            raise Drift("the answer speaks of another order than was asked for")
+        name = order.client_id
+        of.told.named(trade.instrument, trade.venue_order_id, name)
+    return name
+
+
+def _foreign(order: Order) -> ForeignOrder:
+    return ForeignOrder(order.client_id, order.instrument, order.side, order.qty, order.kind)

@@ -1,0 +1,264 @@
+"""What Binance says of the instruments themselves, read from the venue and read again.
+
+Filters, contract sizes, fees, leverage brackets, funding intervals and whether a symbol trades change while a
+bot runs, so they are asked hourly and on demand, and each change is a fact.  What must stay true: nothing
+here has a default; what the venue does not describe is not traded, and a symbol that it no longer lists has
+the status `ABSENT`.
+
+Sources: exchangeInfo, leverageBracket, commissionRate (spot: account/commission), fundingInfo and
+ticker/price in binance_sdk_spot 13.3.0, binance_sdk_derivatives_trading_usds_futures 18.1.0 and
+binance_sdk_derivatives_trading_coin_futures 14.1.0 (2026-11-20).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct, field
+
+from adapters.binance import requests, statements
+from adapters.binance.decoding import Drift
+from adapters.binance.instruments import VENUE, instruments
+from adapters.binance.rest import Refused, Rest
+from adapters.errors import FeedError
+from adapters.network import Unanswered, Unsent
+from adapters.ratelimit import Limit
+from bot.model.config import FeeRate
+from bot.model.facts import AnyFact, InstrumentListed, InstrumentStatusSeen, ProtocolDrift, RateSeen
+from bot.model.ids import AccountId, InstrumentId, instrument_id, symbol_of
+from bot.model.instrument import Instrument
+from bot.ports import Emit
+
+ABSENT = "ABSENT"  # ours, not the venue's: it does not list the symbol
+REFRESH_S = 3600.0
+RETRY_S = 60.0
+CLOCK_S = 60.0
+RATES_S = 60.0
+SAMPLES = 5
+_BAD_SYMBOL = -1121
+_MS_HALF_NS = 500_000  # the venue's clock is cut to milliseconds
+NoAnswer = (Unsent, Unanswered, Refused)
+
+
+class Given(Struct, frozen=True):
+    """What stands in where nobody is signed in: further sources (name, JSON), as of an instrument file, and
+    fees by market.  ``fees`` hold over the venue's own."""
+
+    sources: tuple[tuple[str, bytes], ...] = ()
+    fees: Mapping[str, FeeRate] = {}
+
+
+class Described(Struct, frozen=True):
+    """One reading of a market: the instruments it lists, the status of each that was asked for, and the
+    answers that say so, as sources of an instrument file."""
+
+    instruments: dict[InstrumentId, Instrument]
+    statuses: dict[InstrumentId, str]
+    sources: tuple[tuple[str, bytes], ...] = ()
+
+
+class _Symbol(Struct):
+    symbol: str
+    status: str | None = None
+    contract_status: str | None = field(name="contractStatus", default=None)  # COIN-M
+
+
+class _Info(Struct):
+    symbols: list[_Symbol]
+    limits: list[Limit] = field(name="rateLimits", default_factory=list)
+
+
+_decode_info = msgspec.json.Decoder(_Info).decode
+
+
+async def read_market(rest: Rest, wanted: Sequence[InstrumentId], given: Given) -> Described:
+    """Ask for everything that describes the ``wanted`` instruments of one market.
+
+    The rate limits in the answers become ``rest``'s budget.  Raises what `Rest.read` raises, and `FeedError`
+    for a description that cannot be used; its sentence names the instrument.
+    """
+    parts: list[tuple[str, bytes]] = []
+    statuses = dict.fromkeys(wanted, ABSENT)
+    for answer in await _exchange_infos(rest, wanted):
+        statuses.update(_statuses(rest, wanted, answer))
+        parts.append((f"{rest.market} exchangeInfo", b'{"exchangeInfo":%b}' % answer))
+    listed = [name for name, status in statuses.items() if status != ABSENT]
+    if parts:
+        more = await _particulars(rest, listed)
+        parts[0] = (parts[0][0], parts[0][1][:-1] + b"," + more + b"}")
+    return Described(instruments([*parts, *given.sources], listed, given.fees), statuses, tuple(parts))
+
+
+async def _exchange_infos(rest: Rest, wanted: Sequence[InstrumentId]) -> list[bytes]:
+    """The answers that describe ``wanted``: one, but where spot refuses all for the sake of one."""
+    symbols = [symbol_of(name) for name in wanted]
+    try:
+        return [await rest.read(requests.exchange_info(rest.market, symbols))]
+    except Refused as refused:
+        if refused.failure.code != _BAD_SYMBOL:
+            raise
+    if len(wanted) == 1:
+        return []
+    return [answer for name in wanted for answer in await _exchange_infos(rest, [name])]
+
+
+def _statuses(rest: Rest, wanted: Sequence[InstrumentId], answer: bytes) -> dict[InstrumentId, str]:
+    try:
+        info = _decode_info(answer)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise FeedError(f"{rest.market}: the exchangeInfo cannot be read ({error})") from None
+    if info.limits:
+        rest.budget.learn(info.limits)
+    said = {
+        instrument_id(VENUE, rest.market, one.symbol): one.status or one.contract_status
+        for one in info.symbols
+    }
+    unsaid = [name for name in wanted if name in said and not said[name]]
+    if unsaid:
+        raise FeedError(f"{unsaid[0]} has no status in its exchangeInfo")
+    return {name: status for name in wanted if (status := said.get(name))}
+
+
+async def _particulars(rest: Rest, listed: Sequence[InstrumentId]) -> bytes:
+    """Members of a JSON object: what other requests tell of the instruments, where it can be asked."""
+    members = []
+    if rest.market != "spot":
+        members.append(b'"fundingInfo":' + await rest.read(requests.funding_info(rest.market)))
+    if rest.access.signer is not None:
+        if rest.market != "spot":
+            members.append(b'"leverageBracket":' + await rest.read(requests.brackets(rest.market)))
+        rates = [await rest.read(requests.commission(name)) for name in listed]
+        members.append(b'"commissionRate":[%b]' % b",".join(rates))
+    return b",".join(members) or b'"commissionRate":[]'
+
+
+def changes(before: Described | None, after: Described, seen_ns: int) -> tuple[AnyFact, ...]:
+    """The facts that tell how ``after`` differs from ``before``; everything, where there is no before."""
+    known = Described({}, {}) if before is None else before
+    return (
+        *(
+            InstrumentListed(instrument)
+            for name, instrument in after.instruments.items()
+            if known.instruments.get(name) != instrument
+        ),
+        *(
+            InstrumentStatusSeen(name, status, seen_ns)
+            for name, status in after.statuses.items()
+            if known.statuses.get(name) != status
+        ),
+    )
+
+
+class Reference:
+    """The descriptions of one market's instruments, kept up to date by `run`.
+
+    ``described`` is the latest; an instrument that is no longer listed keeps its last description.
+    """
+
+    def __init__(self, rest: Rest, wanted: Sequence[InstrumentId], given: Given, emit: Emit) -> None:
+        self.described: Described | None = None
+        self.asked = asyncio.Event()  # set it to have the descriptions read at once
+        self._rest = rest
+        self._wanted = tuple(wanted)
+        self._given = given
+        self._emit = emit
+
+    async def read(self) -> Described:
+        """Read once and tell what changed.  Raises as `read_market` does."""
+        after = await read_market(self._rest, self._wanted, self._given)
+        before = self.described
+        for fact in changes(before, after, self._rest.clock.now_ns()):
+            self._emit(fact)
+        kept = {**before.instruments, **after.instruments} if before is not None else after.instruments
+        self.described = Described(kept, after.statuses)
+        return self.described
+
+    async def run(self) -> None:
+        """Read hourly and when asked, until cancelled."""
+        wait_s = REFRESH_S
+        while True:
+            await _wait(self.asked, wait_s)
+            wait_s = REFRESH_S
+            try:
+                await self.read()
+            except NoAnswer:
+                wait_s = RETRY_S
+            except FeedError as error:
+                account = AccountId(f"{VENUE}:{self._rest.market}")
+                self._emit(ProtocolDrift(account, "exchangeInfo", str(error)))
+
+
+# --- the venue's clock ------------------------------------------------------------------------------------
+
+
+async def measure_offset_ns(rest: Rest, samples: int = SAMPLES) -> int:
+    """The venue's clock less ours, by the quickest of a few questions, whose answer lies in its middle.
+
+    Raises what `Rest.read` raises, and `Drift`.
+    """
+    clock = rest.clock
+    found: list[tuple[int, int]] = []
+    for _ in range(samples):
+        sent_ns = clock.now_ns()
+        venue_ns = statements.server_time_ns(await rest.read(requests.server_time(rest.market), urgent=True))
+        back_ns = clock.now_ns()
+        found.append((back_ns - sent_ns, venue_ns + _MS_HALF_NS - (sent_ns + back_ns) // 2))
+    return min(found)[1]
+
+
+async def follow_clock(rest: Rest) -> None:
+    """Measure the offset each minute, and at once where the venue found our time wrong, until cancelled."""
+    clock = rest.clock
+    while True:
+        try:
+            clock.offset_ns = await measure_offset_ns(rest)
+            clock.doubted.clear()
+        except (*NoAnswer, Drift):
+            await asyncio.sleep(1.0)  # a doubt that stands is not asked about without pause
+        await _wait(clock.doubted, CLOCK_S)
+
+
+# --- prices of assets that no leg has ---------------------------------------------------------------------
+
+
+async def read_rates(rest: Rest, assets: Iterable[str], quote: str) -> tuple[RateSeen, ...]:
+    """Spot prices of ``assets`` in ``quote``, asked of the spot market's ``rest``.
+
+    An asset without such a market is left out: no price is not a price of zero.  Raises what `Rest.read`
+    raises, and `Drift`.
+    """
+    told = []
+    for asset in assets:
+        try:
+            body = await rest.read(requests.ticker_price(instrument_id(VENUE, "spot", asset + quote)))
+        except Refused as refused:
+            if refused.failure.code != _BAD_SYMBOL:
+                raise
+            continue
+        told.append(RateSeen(asset, quote, statements.ticker_price(body), rest.clock.now_ns()))
+    return tuple(told)
+
+
+async def follow_rates(rest: Rest, assets: Callable[[], Iterable[str]], quote: str, emit: Emit) -> None:
+    """Tell the prices of ``assets()`` each minute, until cancelled."""
+    while True:
+        try:
+            for fact in await read_rates(rest, assets(), quote):
+                emit(fact)
+        except NoAnswer:
+            pass  # they grow old until the next minute, which the guard sees
+        except Drift as drift:
+            emit(ProtocolDrift(AccountId(f"{VENUE}:{rest.market}"), "ticker/price", str(drift)))
+        await asyncio.sleep(RATES_S)
+
+
+async def _wait(asked: asyncio.Event, longest_s: float) -> None:
+    """Until asked, but no longer."""
+    try:
+        async with asyncio.timeout(longest_s):
+            await asked.wait()
+    except TimeoutError:
+        return
+    asked.clear()

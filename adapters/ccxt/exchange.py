@@ -1,0 +1,228 @@
+"""One exchange of ccxt, opened as a trading bot needs it.
+
+ccxt's own class does the talking.  Four things about it are changed, and nothing else: numbers stay the text
+that the venue wrote, so that money is exact; orders go out as they were admitted, never rounded on the way;
+its rate limiter, whose queue would delay an order unseen, makes room for our budget, under which reads wait
+and sends are refused at once; and what happened on the wire to a send is kept for `outcomes.verdict`.  ccxt
+repeats no request (``maxRetriesOnFailure`` 0); where its code cannot do with text, an answer is unreadable.
+What must stay true: one send is one request.
+
+Source: ccxt 4.5.90, `async_support/base/exchange.py` (2026-11-20).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import ceil
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from adapters.ccxt.outcomes import Attempt
+from adapters.errors import FeedError
+from adapters.ratelimit import Limit, RateBudget
+from bot.ports import Clock
+
+Exchange = Any  # ccxt's classes carry no types that a checker could use
+OnThrottled = Callable[[int, int], None]  # HTTP status, until when
+
+# what ccxt's parsers raise on an answer they do not know
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+_UNITS = 10  # of the budget, in one of ccxt's cost
+_MINUTE_MS = 60_000
+
+# Classes whose `fetch_order` takes ``clientOrderId`` in place of the venue's id, for all families, and whose
+# venues take ids such as ours; read from ccxt 4.5.90.  Nothing else can settle an uncertain order, so nothing
+# else may trade.  Read and left out: bybit (by its own id only), mexc and htx (spot only), woo (numbers),
+# coinbaseexchange (UUIDs).
+BY_CLIENT_ID = frozenset(
+    {"aster", "binance", "binanceusdm", "binancecoinm", "binanceus", "bitget", "coinsph", "kucoin", "okx"}
+    | {"paradex", "phemex", "woofipro"}
+)
+
+
+class Send(Struct):
+    """One order or cancel on its way; ``urgent`` may use the part of the budget kept for exits."""
+
+    attempt: Attempt
+    urgent: bool
+
+
+# ccxt compares a snapshot of positions as floats, which text is not; reports say them anyway
+_OPTIONS = {
+    "maxRetriesOnFailure": 0,
+    "watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False},
+}
+SENDING: ContextVar[Send | None] = ContextVar("SENDING", default=None)
+
+
+class Unreadable(Exception):
+    """The venue answered, and ccxt could not make sense of it."""
+
+
+class Unaffordable(Exception):
+    """The rate budget has no room for this send; nothing left."""
+
+
+class Access(Struct, frozen=True, kw_only=True):
+    """How to reach an exchange.
+
+    ``name`` is ccxt's, ``credentials`` its words for them (``apiKey``, ``secret``, ``password`` …), empty for
+    public data alone.  ``is_demo`` takes the venue's own trial hosts.  ``urls`` and ``options`` are laid over
+    the class's own; without ``allow_remote`` nothing but loopback hosts is talked to.
+    """
+
+    name: str
+    credentials: Mapping[str, str] = {}
+    urls: Mapping[str, Any] = {}
+    options: Mapping[str, Any] = {}
+    is_demo: bool = False
+    allow_remote: bool = True
+
+    @property
+    def may_trade(self) -> bool:
+        return bool(self.credentials) and self.name in BY_CLIENT_ID
+
+
+@contextmanager
+def sending(send: Send) -> Iterator[None]:
+    """Have the requests of this block watched as one send."""
+    token = SENDING.set(send)
+    try:
+        yield
+    finally:
+        SENDING.reset(token)
+
+
+async def answered(question: Awaitable[Any]) -> Any:
+    """ccxt's answer to a question.  Raises `failures`, of which what its parsers raise is made one."""
+    try:
+        return await question
+    except UNREADABLE as error:
+        raise Unreadable(type(error).__name__) from error
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What a question through ccxt may fail with."""
+    return (library().BaseError, Unreadable)
+
+
+def library() -> Any:
+    """ccxt with its exceptions; imported here because it costs most of a second and 95 MB."""
+    return importlib.import_module("ccxt.pro")
+
+
+def open_exchange(access: Access, clock: Clock, budget: RateBudget, on_throttled: OnThrottled) -> Exchange:
+    """An exchange for orders and money: with keys, numbers as text.  Raises `FeedError` for a wrong name."""
+    exchange = _opened(access, {**access.credentials}, clock, budget)
+    exchange.on_throttled = on_throttled
+    exchange.number = str
+    budget.learn((Limit("REQUEST_WEIGHT", "MINUTE", 1, round(_MINUTE_MS / exchange.rateLimit * _UNITS)),))
+    return exchange
+
+
+def open_books(access: Access, clock: Clock, budget: RateBudget) -> Exchange:
+    """An exchange for books alone: without keys, numbers as floats.  Raises `FeedError` for a wrong name."""
+    return _opened(access, {}, clock, budget)
+
+
+def _opened(access: Access, credentials: dict[str, Any], clock: Clock, budget: RateBudget) -> Exchange:
+    base = getattr(library(), access.name, None)
+    if base is None:
+        base = getattr(importlib.import_module("ccxt.async_support"), access.name, None)
+    if base is None:
+        raise FeedError(f"ccxt knows no exchange {access.name!r}; check the first part of the pairs' names")
+    options = {**_OPTIONS, **access.options}
+    exchange = _bounded(base)({**credentials, "enableRateLimit": False, "options": options})
+    if access.is_demo and "demo" in exchange.urls:  # Binance's futures refuse ccxt's sandbox mode
+        exchange.enable_demo_trading(True)
+    elif access.is_demo:
+        exchange.set_sandbox_mode(True)
+    exchange.urls = exchange.deep_extend(exchange.urls, access.urls)
+    exchange.our_clock, exchange.budget, exchange.allow_remote = clock, budget, access.allow_remote
+    return exchange
+
+
+def _bounded(base: type) -> type:
+    """``base`` with the changes of the module head; its name stays, since ccxt uses it."""
+    aiohttp = importlib.import_module("aiohttp")
+    unsent = (aiohttp.ClientConnectorError, OSError)
+    failure = library().BaseError
+
+    class Bounded(base):  # type: ignore[misc]
+        our_clock: Clock
+        budget: RateBudget
+        allow_remote = True
+        on_throttled: OnThrottled | None = None
+
+        async def fetch2(
+            self, path: Any, api: Any = "public", method: Any = "GET", params: Any = None, config: Any = None
+        ) -> Any:
+            params, config = params or {}, config or {}
+            cost = ceil(self.calculate_rate_limiter_cost(api, method, path, params, config) * _UNITS)
+            send = SENDING.get()
+            while wait_ns := self.budget.allow(
+                cost, send is not None and send.urgent, self.our_clock.now_ns()
+            ):
+                if send is not None:
+                    raise Unaffordable
+                await asyncio.sleep(wait_ns / 1e9)
+            return await super().fetch2(path, api, method, params, config)
+
+        async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+            _check(url, self.allow_remote)
+            send = SENDING.get()
+            attempt = Attempt() if send is None else send.attempt
+            attempt.left, attempt.status, attempt.body = True, 0, ""
+            try:
+                return await super().fetch(url, method, headers, body)
+            except failure as error:
+                attempt.left = attempt.status != 0 or not isinstance(error.__cause__, unsent)
+                raise
+
+        def on_rest_response(self, code: int, *answer: Any) -> Any:
+            _, _, _, headers, body, *_ = answer
+            send = SENDING.get()
+            if send is not None:
+                send.attempt.status, send.attempt.body = code, body
+            waits = {name.lower(): value for name, value in headers.items() if name.lower() == "retry-after"}
+            until_ns = self.budget.saw_reply(code, waits, self.our_clock.now_ns())
+            if until_ns is not None and self.on_throttled is not None:
+                self.on_throttled(code, until_ns)
+            return super().on_rest_response(code, *answer)
+
+        def on_json_response(self, text: str) -> Any:
+            return json.loads(text, parse_float=str)
+
+        def client(self, url: str) -> Any:
+            _check(url, self.allow_remote)
+            return super().client(url)
+
+        def amount_to_precision(self, symbol: Any, amount: Any) -> Any:
+            return amount
+
+        def price_to_precision(self, symbol: Any, price: Any) -> Any:
+            return price
+
+    Bounded.__name__ = Bounded.__qualname__ = base.__name__
+    return Bounded
+
+
+def _check(url: str, allow_remote: bool) -> None:
+    """Raises `FeedError` before anything leaves a machine that it must not leave."""
+    parts = urlsplit(url)
+    if allow_remote or not parts.netloc:
+        return
+    try:
+        is_local = ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        is_local = parts.hostname == "localhost"
+    if not is_local:
+        raise FeedError(f"{parts.hostname} is not this machine; a rehearsal talks to loopback hosts only")

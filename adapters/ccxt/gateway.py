@@ -1,0 +1,231 @@
+"""Any exchange of ccxt as a venue: `bot.ports.LiveGateway`.
+
+This is breadth: one gateway for markets, accounts, orders and funding of every exchange whose class in ccxt
+can look an order up by its client id; the others, and any exchange without keys, are for market data only.
+Books come by ccxt.pro, on sockets of their own; orders by REST, one request each.  What must stay true: one
+object brings the facts of one exchange, and nothing is sent before its instruments are known.
+
+Names are those of `adapters.ccxt.markets`: ``exchange:family:SYMBOL``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, assert_never
+
+from msgspec import Struct
+
+from adapters.ccxt.desk import Desk, Leg, VenueTime
+from adapters.ccxt.exchange import Access, answered, failures, open_books, open_exchange
+from adapters.ccxt.feed import BACKOFF_S, Feed
+from adapters.ccxt.holdings import Holdings
+from adapters.ccxt.orders import Orders
+from adapters.ccxt.private import Private
+from adapters.ccxt.reference import measure_time, read_leg
+from adapters.errors import FeedError
+from adapters.materiality import Materiality
+from adapters.ratelimit import RateBudget
+from bot.model.commands import CancelOrder, Outward, PlaceOrder, QueryAccount, QueryOrder
+from bot.model.config import Config
+from bot.model.facts import (
+    AnyFact,
+    CancelRejected,
+    Channel,
+    ChannelLost,
+    ChannelOpened,
+    InstrumentListed,
+    InstrumentStatusSeen,
+    OrderRejected,
+    Throttled,
+)
+from bot.model.ids import AccountId, InstrumentId, account_of
+from bot.ports import Clock, Emit, Reading
+
+REFRESH_S = 3600.0
+TIME_EVERY_S = 60.0
+
+
+class CcxtOptions(Struct, frozen=True, kw_only=True):
+    """``legs`` are the instruments to trade at this one exchange."""
+
+    access: Access
+    legs: tuple[InstrumentId, ...]
+    config: Config
+
+
+class CcxtGateway:
+    """`bot.ports.LiveGateway` over one exchange of ccxt.
+
+    With ``read_only`` it brings market data alone.  Raises `FeedError` where the exchange cannot be traded
+    safely.
+    """
+
+    def __init__(self, options: CcxtOptions, clock: Clock, read_only: bool = False) -> None:
+        access = options.access
+        if not read_only and not access.may_trade:
+            why = "its class in ccxt cannot look an order up by client id, and so settle an uncertain one"
+            why = why if access.credentials else "it has no API key"
+            raise FeedError(f"{access.name} is for paper or market data only: {why}")
+        self._options = options
+        self._read_only = read_only
+        self._clock = clock
+        self._time = VenueTime(clock)
+        self._budget = RateBudget(access.name)
+        self._accounts = tuple(dict.fromkeys(account_of(name) for name in options.legs))
+        self._legs: dict[InstrumentId, Leg] = {}
+        self._working: frozenset[InstrumentId] = frozenset()
+        self._emit: Emit = _unheard
+        self._tasks: asyncio.TaskGroup | None = None
+        self._feed: Feed | None = None
+        self._private: Private | None = None
+        self._desk: Desk
+        self._orders: Orders
+        self._holdings: Holdings
+
+    async def run(self, emit: Emit) -> None:
+        """Bring facts until cancelled; raises `FeedError` for an instrument that cannot be had."""
+        self._emit = emit
+        access = self._options.access
+        exchange = open_exchange(access, self._clock, self._budget, self._on_throttled)
+        books = open_books(access, self._clock, self._budget)
+        try:
+            await self._learn(exchange, books)
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._begin(exchange, books, tasks)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            self._tasks = None
+            await asyncio.gather(exchange.close(), books.close())
+
+    def submit(self, command: Outward) -> None:
+        leg = None if isinstance(command, QueryAccount) else self._legs.get(command.instrument)
+        if self._tasks is None or self._read_only or (leg is None and not isinstance(command, QueryAccount)):
+            self._refuse(command)
+            return
+        self._tasks.create_task(self._carried(command, leg))
+
+    def working(self, instruments: frozenset[InstrumentId]) -> None:
+        self._working = instruments
+        if self._feed is not None:
+            self._feed.working(instruments)
+
+    def heard(self) -> tuple[dict[InstrumentId, int], dict[AccountId, int]]:
+        seen = {} if self._feed is None else dict(self._feed.heard_ns)
+        return seen, dict.fromkeys(self._accounts, self._time.offset_ns)
+
+    def readings(self) -> tuple[Reading, ...]:
+        told = self._budget.readings(self._time.now_ns())
+        if self._feed is not None:
+            told += self._feed.readings()
+        if self._private is not None:
+            labels = {"venue": self._options.access.name}
+            told += (Reading("private_losses_total", self._private.losses, labels),)
+        return told
+
+    # --- inside
+
+    async def _learn(self, exchange: Any, books: Any) -> None:
+        """Read the instruments and tell them; tries for ever where the exchange does not answer."""
+        tries = 0
+        while True:
+            try:
+                await measure_time(exchange, self._time)
+                await answered(exchange.load_markets(True))
+                await answered(books.load_markets())
+                for name in self._options.legs:
+                    self._list(await read_leg(exchange, name))
+            except failures() as error:
+                for account in self._accounts:
+                    self._emit(ChannelLost(account, Channel.ORDERS, type(error).__name__))
+            else:
+                return
+            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+            tries += 1
+
+    def _list(self, leg: Leg) -> None:
+        """Tell an instrument that is new or has changed, and whether it trades where that has changed."""
+        known = self._legs.get(leg.id)
+        if known is None or known.instrument != leg.instrument:
+            self._emit(InstrumentListed(leg.instrument))
+        was = "TRADING" if known is None else _status(known)
+        if _status(leg) != was:
+            self._emit(InstrumentStatusSeen(leg.id, _status(leg), self._clock.now_ns()))
+        self._legs[leg.id] = leg
+
+    def _begin(self, exchange: Any, books: Any, tasks: asyncio.TaskGroup) -> None:
+        strategy = self._options.config.strategy
+        filters = Materiality(float(strategy.clip_quote), strategy.materiality_bps, strategy.heartbeat_s)
+        legs = tuple(self._legs.values())
+        self._feed = Feed(books, exchange, legs, filters, self._clock, self._emit)
+        self._feed.working(self._working)
+        for leg in legs:
+            tasks.create_task(self._feed.watch(leg))
+            if not leg.instrument.is_spot:
+                tasks.create_task(self._feed.mark(leg))
+        tasks.create_task(self._refresh(exchange))
+        if self._read_only:
+            return
+        self._desk = Desk(self._time, self._options.config.bot_tag, self._emit, tasks.create_task)
+        self._orders = Orders(exchange, self._desk, self._emit)
+        self._holdings = Holdings(exchange, self._orders, self._desk, self._emit)
+        self._private = Private(exchange, self._orders, self._holdings, self._desk, self._emit)
+        for account in self._accounts:
+            tasks.create_task(self._private.run(account, self._legs_of(account)))
+            self._emit(ChannelOpened(account, Channel.ORDERS))
+
+    def _legs_of(self, account: AccountId) -> tuple[Leg, ...]:
+        return tuple(leg for leg in self._legs.values() if leg.instrument.account == account)
+
+    async def _carried(self, command: Outward, leg: Leg | None) -> None:
+        match command:
+            case PlaceOrder() if leg is not None:
+                await self._orders.place(command, leg)
+            case CancelOrder() if leg is not None:
+                await self._orders.cancel(command, leg)
+            case QueryOrder() if leg is not None:
+                await self._orders.query(command, leg)
+            case QueryAccount():
+                await self._holdings.answer(command, self._legs_of(command.account))
+
+    def _refuse(self, command: Outward) -> None:
+        """Nothing can be sent: say so for an order, and leave a question unanswered."""
+        now_ns, reason = self._time.now_ns(), "the exchange is not ready; nothing was sent"
+        match command:
+            case PlaceOrder():
+                self._emit(OrderRejected(command.client_id, "NOT_CONNECTED", reason, now_ns))
+            case CancelOrder():
+                self._emit(CancelRejected(command.client_id, "NOT_CONNECTED", reason, now_ns))
+            case QueryOrder() | QueryAccount():
+                return
+            case _:
+                assert_never(command)
+
+    async def _refresh(self, exchange: Any) -> None:
+        """Measure the venue's clock each minute and read the instruments anew each hour."""
+        due_ns = self._clock.now_ns() + int(REFRESH_S * 1e9)
+        while True:
+            await asyncio.sleep(TIME_EVERY_S)
+            try:
+                await measure_time(exchange, self._time)
+                if self._clock.now_ns() >= due_ns:
+                    due_ns += int(REFRESH_S * 1e9)
+                    await answered(exchange.load_markets(True))
+                    for name in self._options.legs:
+                        self._list(await read_leg(exchange, name))
+            except failures():
+                continue  # the next minute asks again; a venue that is gone shows on its other channels
+
+    def _on_throttled(self, status: int, until_ns: int) -> None:
+        for account in self._accounts:
+            self._emit(Throttled(account, until_ns, str(status), "too many requests"))
+
+
+def _status(leg: Leg) -> str:
+    """ccxt says ``active`` or not; ``None`` where the venue does not say."""
+    return "INACTIVE" if leg.market["active"] is False else "TRADING"
+
+
+def _unheard(fact: AnyFact) -> None:
+    """Nobody listens before `CcxtGateway.run`."""

@@ -1,0 +1,224 @@
+"""One wallet as an exchange states it through ccxt: balances, positions, living orders, payments.
+
+A report is gathered from several answers and must not straddle a change: where a fill or a balance moved
+meanwhile it is gathered again, and given up after a few times; the core asks again.  Payments and missed
+fills are told before it.
+
+ccxt has no one word for the wallet balance, realised profit included and unrealised not: its ``total`` of a
+margin account may hold unrealised profit.  Where the venue's own answer, which ccxt passes on, states the
+wallet in one of the words of `_WALLET`, that is taken; a venue that states equity only shows as a difference.
+So do transfers, interest and forced fills, which ccxt has no common answer for: they are found as differences
+of the wallet, and are a person's to explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from adapters.ccxt.desk import Desk, Leg
+from adapters.ccxt.exchange import Exchange, answered, failures
+from adapters.ccxt.markets import number
+from adapters.ccxt.orders import Orders
+from bot.model.commands import QueryAccount
+from bot.model.facts import AccountReported, ForeignOrder, FundingPaid, PositionHeld, ProtocolDrift
+from bot.model.ids import ClientId
+from bot.model.instrument import Instrument, Position, Side, fill_cost
+from bot.model.money import COIN_QUANTUM, ONE, ZERO, divide, exact_arithmetic, nearest_to
+from bot.ports import Emit
+
+_ASSET = ("asset", "coin", "ccy", "currency")
+_WALLET = ("walletBalance", "cashBal")
+_GATHERINGS = 3
+_PAGE = 500
+_PAGES = 20
+_MOMENT_MS = 60_000  # a payment and its settlement's rate are this close
+_MS = 1_000_000
+
+
+class Holdings:
+    """The wallets of one exchange."""
+
+    def __init__(self, exchange: Exchange, orders: Orders, desk: Desk, emit: Emit) -> None:
+        self._exchange = exchange
+        self._orders = orders
+        self._desk = desk
+        self._emit = emit
+        self._failures = failures()
+
+    async def answer(self, query: QueryAccount, legs: Sequence[Leg]) -> None:
+        """Answer a query for the wallet of ``legs``; no answer where the venue gives none."""
+        try:
+            for leg in legs:
+                await self._tell_trades(leg, query)
+                await self._tell_funding(leg, query.since_ns)
+            for _ in range(_GATHERINGS):
+                before = self._desk.stirred.get(query.account, 0)
+                report = await self._report(query, legs)
+                if self._desk.stirred.get(query.account, 0) == before:
+                    self._emit(report)
+                    return
+        except self._failures as error:
+            self._emit(ProtocolDrift(query.account, "account", f"no answer: {type(error).__name__}"))
+
+    async def balances(self, leg: Leg) -> dict[str, Decimal]:
+        """What the wallet of ``leg`` holds, by asset, nothing that is zero.  Raises `failures`."""
+        told = await answered(self._exchange.fetch_balance(self.wallet_params(leg)))
+        found = {asset: number(total) for asset, total in told["total"].items()}
+        if not leg.instrument.is_spot:
+            code_of = self._exchange.safe_currency_code
+            found |= {code_of(name): stated for name, stated in _stated(told["info"])}
+        return {asset: balance for asset, balance in found.items() if balance}
+
+    def wallet_params(self, leg: Leg) -> dict[str, str]:
+        """ccxt's parameters that name the wallet of a leg."""
+        if leg.instrument.is_spot:
+            return {"type": "spot"}
+        return {"type": leg.market["type"], "subType": "inverse" if leg.instrument.inverse else "linear"}
+
+    # --- inside
+
+    async def _report(self, query: QueryAccount, legs: Sequence[Leg]) -> AccountReported:
+        balances = await self.balances(legs[0])
+        positions = await self._positions(legs)
+        ours: list[ClientId] = []
+        foreign: list[ForeignOrder] = []
+        for leg in legs:
+            for order in await self._open_orders(leg):
+                if self._desk.is_ours(order):
+                    ours.append(ClientId(str(order["clientOrderId"])))
+                else:
+                    foreign.append(_foreign(leg, order))
+        return AccountReported(
+            query.account, balances, positions, tuple(ours), self._desk.time.now_ns(), tuple(foreign)
+        )
+
+    async def _positions(self, legs: Sequence[Leg]) -> tuple[PositionHeld, ...]:
+        if legs[0].instrument.is_spot:
+            return ()
+        params = self.wallet_params(legs[0])
+        symbols = [leg.symbol for leg in legs]
+        by_symbol = {leg.symbol: leg for leg in legs}
+        held = []
+        for told in await answered(self._exchange.fetch_positions(symbols, params)):
+            leg = by_symbol.get(told["symbol"])
+            if leg is not None and number(told["contracts"]):
+                position = position_of(leg.instrument, told)
+                held.append(PositionHeld(leg.id, position.qty, position.cost))
+        return tuple(held)
+
+    async def _open_orders(self, leg: Leg) -> list[Mapping[str, Any]]:
+        orders = list(await answered(self._exchange.fetch_open_orders(leg.symbol)))
+        if self._exchange.feature_value(leg.symbol, "fetchOpenOrders", "trigger"):
+            conditional = self._exchange.fetch_open_orders(leg.symbol, None, None, {"trigger": True})
+            orders += await answered(conditional)
+        return orders
+
+    async def _tell_trades(self, leg: Leg, query: QueryAccount) -> None:
+        """Fills of ours that were missed: those after the last trade known.  Trades told twice are harmless,
+        trades of orders that are not ours are not facts."""
+        last = query.after_trades.get(leg.id)
+        if last is None:
+            return
+        trades = await self._orders.trades(leg, query.since_ns // _MS or None, lambda _: True)
+        ids = [str(one["id"]) for one in trades]
+        for trade in trades[ids.index(last) + 1 if last in ids else 0 :]:
+            order_id = str(trade["order"])
+            if not self._desk.knows(leg, order_id):
+                order = await answered(self._exchange.fetch_order(order_id, leg.symbol))
+                if not self._desk.is_ours(order):
+                    continue
+                self._desk.on_order(leg, order)
+            self._desk.on_trade(leg, trade)
+
+    async def _tell_funding(self, leg: Leg, since_ns: int) -> None:
+        """Funding payments since a time.  A venue's row states its amount and moment; rate and mark are those
+        of the settlement, and the quantity is what all of them say."""
+        if not leg.market["swap"] or not self._exchange.has["fetchFundingHistory"] or not since_ns:
+            return
+        for row in await self._payments(leg, since_ns // _MS):
+            at_ms = int(row["timestamp"])
+            rate, mark = await self._settlement(leg, at_ms)
+            amount = number(row["amount"])
+            if amount is None or rate is None or mark is None:
+                reason = f"funding payment {row['id']} of {leg.symbol} lacks its amount, rate or mark"
+                self._emit(ProtocolDrift(leg.instrument.account, "funding", reason))
+                continue
+            self._emit(
+                FundingPaid(
+                    instrument=leg.id,
+                    asset=str(row["code"]),
+                    amount=amount,
+                    rate=rate,
+                    mark=mark,
+                    qty=_paid_on(leg.instrument, amount, rate, mark),
+                    transaction_id=str(row["id"]),
+                    venue_ns=at_ms * _MS,
+                )
+            )
+
+    async def _payments(self, leg: Leg, since_ms: int) -> list[Mapping[str, Any]]:
+        told: dict[str, Mapping[str, Any]] = {}
+        for _ in range(_PAGES):
+            page = await answered(self._exchange.fetch_funding_history(leg.symbol, since_ms, _PAGE))
+            news = [row for row in page if str(row["id"]) not in told]
+            told.update((str(row["id"]), row) for row in news)
+            if len(page) < _PAGE or not news:
+                break
+            since_ms = max(int(row["timestamp"]) for row in page)
+        return sorted(told.values(), key=lambda row: int(row["timestamp"]))
+
+    async def _settlement(self, leg: Leg, at_ms: int) -> tuple[Decimal | None, Decimal | None]:
+        """Rate and mark of the settlement at a moment."""
+        has = self._exchange.has
+        if not has["fetchFundingRateHistory"]:
+            return None, None
+        rows = await answered(self._exchange.fetch_funding_rate_history(leg.symbol, at_ms - _MOMENT_MS, 10))
+        row = min(rows, key=lambda one: abs(int(one["timestamp"]) - at_ms), default=None)
+        if row is None or abs(int(row["timestamp"]) - at_ms) > _MOMENT_MS:
+            return None, None
+        mark = number(row["info"].get("markPrice")) if isinstance(row["info"], Mapping) else None
+        if mark is None and has["fetchMarkOHLCV"]:
+            candles = await answered(self._exchange.fetch_mark_ohlcv(leg.symbol, "1m", at_ms - _MOMENT_MS, 1))
+            mark = number(candles[0][4]) if candles else None
+        return number(row["fundingRate"]), mark
+
+
+def position_of(instrument: Instrument, told: Mapping[str, Any]) -> Position:
+    """ccxt's position structure; the cost follows from the entry price, which venues round."""
+    qty, entry = number(told["contracts"]) or ZERO, number(told["entryPrice"])
+    with exact_arithmetic():
+        signed = -qty if told["side"] == "short" else qty
+        return Position(signed, ZERO if entry is None or not qty else fill_cost(instrument, signed, entry))
+
+
+def _paid_on(instrument: Instrument, amount: Decimal, rate: Decimal, mark: Decimal) -> Decimal:
+    """The signed quantity that a payment was made on: a long pays a positive rate."""
+    if not rate:
+        return ZERO
+    with exact_arithmetic():
+        per_qty = fill_cost(instrument, ONE, mark)
+        return nearest_to(divide(-amount, per_qty * rate, COIN_QUANTUM), instrument.lot)
+
+
+def _foreign(leg: Leg, order: Mapping[str, Any]) -> ForeignOrder:
+    name = str(order.get("clientOrderId") or order.get("id"))
+    kind = str(order.get("type") or "unknown")
+    return ForeignOrder(name, leg.id, Side(order["side"]), number(order.get("amount")) or ZERO, kind)
+
+
+def _stated(info: Any) -> Iterator[tuple[str, Decimal]]:
+    """Every wallet balance that the venue's own answer states, by the venue's name of the asset."""
+    if isinstance(info, list):
+        for one in info:
+            yield from _stated(one)
+    elif isinstance(info, Mapping):
+        asset = next((info[key] for key in _ASSET if isinstance(info.get(key), str)), None)
+        balance = next((number(info[key]) for key in _WALLET if key in info), None)
+        if asset is not None and balance is not None:
+            yield asset, balance
+            return
+        for one in info.values():
+            if isinstance(one, list | Mapping):
+                yield from _stated(one)

@@ -1,0 +1,169 @@
+"""An account's own events through ccxt.pro, or by asking where an exchange streams none.
+
+ccxt says neither when a private stream is subscribed nor that it fell silent, only that its socket failed.
+So the channel is open when every watch of the account waits on a connected socket, and what may have been
+missed since it was last heard is told from the trade history first.  What must stay true: a loss is told at
+once; no watch is left unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from adapters.ccxt.desk import Desk, Leg
+from adapters.ccxt.exchange import Exchange, answered, failures
+from adapters.ccxt.feed import BACKOFF_S
+from adapters.ccxt.holdings import Holdings, position_of
+from adapters.ccxt.markets import number
+from adapters.ccxt.orders import Orders
+from bot.model.facts import BalanceSeen, Channel, ChannelLost, ChannelOpened, PositionSeen
+from bot.model.ids import AccountId
+from bot.ports import Emit
+
+POLL_S = 1.0
+_ARM_S = 10.0  # a watch that is not connected by then is taken for lost
+_LOOK_S = 0.02
+_MARGIN_MS = 60_000
+_MS = 1_000_000
+
+Watch = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Private:
+    """The private side of one account: the legs of one wallet."""
+
+    def __init__(
+        self, exchange: Exchange, orders: Orders, holdings: Holdings, desk: Desk, emit: Emit
+    ) -> None:
+        self._exchange = exchange
+        self._orders = orders
+        self._holdings = holdings
+        self._desk = desk
+        self._emit = emit
+        self._failures = failures()
+        self._balances: dict[AccountId, dict[str, Decimal]] = {}
+        self.losses = 0
+
+    async def run(self, account: AccountId, legs: Sequence[Leg]) -> None:
+        """Bring the account's events, for ever."""
+        tries, heard_ms = 0, self._desk.time.now_ns() // _MS
+        while True:
+            watches = self._watches(account, legs)
+            tasks = [asyncio.ensure_future(watch()) for watch in watches]
+            arming = asyncio.ensure_future(self._arm(account, legs, heard_ms))
+            try:
+                done, _ = await asyncio.wait((*tasks, arming), return_when=asyncio.FIRST_COMPLETED)
+                if arming in done and arming.exception() is None:
+                    tries = 0
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                error = next(one.exception() for one in done if one.exception() is not None)
+            finally:
+                for task in (*tasks, arming):
+                    task.cancel()
+                await asyncio.gather(*tasks, arming, return_exceptions=True)
+            if not isinstance(error, (*self._failures, TimeoutError)):
+                raise error or RuntimeError("a watch ended")
+            self.losses += 1
+            heard_ms = self._desk.time.now_ns() // _MS - _MARGIN_MS
+            self._emit(ChannelLost(account, Channel.PRIVATE, type(error).__name__))
+            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+            tries += 1
+
+    def _watches(self, account: AccountId, legs: Sequence[Leg]) -> list[Watch]:
+        has = self._exchange.has
+        watches: list[Watch] = []
+        for leg in legs:
+            if has["watchOrders"] and has["watchMyTrades"]:
+                watches += [self._orders_of(leg), self._trades_of(leg)]
+            else:
+                watches.append(self._polled(leg))
+            if has["watchPositions"] and not leg.instrument.is_spot:
+                watches.append(self._positions_of(leg))
+        if has["watchBalance"]:
+            watches.append(self._balances_of(account, legs[0]))
+        return watches
+
+    # --- opening
+
+    async def _arm(self, account: AccountId, legs: Sequence[Leg], heard_ms: int) -> None:
+        if self._exchange.has["watchOrders"]:
+            async with asyncio.timeout(_ARM_S):
+                while not all(self._is_watched(leg) for leg in legs):
+                    await asyncio.sleep(_LOOK_S)
+        self._balances[account] = await self._holdings.balances(legs[0])
+        for leg in legs:
+            for trade in await self._orders.trades(leg, heard_ms, lambda _: True):
+                self._desk.on_trade(leg, trade)
+        self._emit(ChannelOpened(account, Channel.PRIVATE))
+
+    def _is_watched(self, leg: Leg) -> bool:
+        """Whether some connected socket of ccxt has this leg's orders awaited on it."""
+        wanted = (f"orders:{leg.symbol}", "orders")
+        for client in self._exchange.clients.values():
+            connected = client.connected
+            is_connected = connected.done() and not connected.cancelled() and connected.exception() is None
+            if is_connected and any(str(key).startswith(wanted) for key in client.futures):
+                return True
+        return False
+
+    # --- watching
+
+    def _orders_of(self, leg: Leg) -> Watch:
+        async def watch() -> None:
+            while True:
+                for order in await answered(self._exchange.watch_orders(leg.symbol)):
+                    self._desk.on_order(leg, order)
+
+        return watch
+
+    def _trades_of(self, leg: Leg) -> Watch:
+        async def watch() -> None:
+            while True:
+                for trade in await answered(self._exchange.watch_my_trades(leg.symbol)):
+                    self._desk.on_trade(leg, trade)
+
+        return watch
+
+    def _polled(self, leg: Leg) -> Watch:
+        async def poll() -> None:
+            while True:
+                await asyncio.sleep(POLL_S)
+                for known in self._desk.living():
+                    if known.leg.id == leg.id:
+                        for trade in await self._orders.trades_of(known):
+                            self._desk.on_trade(leg, trade, known)
+                        order = await answered(self._exchange.fetch_order(known.venue_order_id, leg.symbol))
+                        self._desk.on_order(leg, order, known)
+
+        return poll
+
+    def _positions_of(self, leg: Leg) -> Watch:
+        async def watch() -> None:
+            while True:
+                for position in await answered(self._exchange.watch_positions([leg.symbol])):
+                    if position["symbol"] == leg.symbol:
+                        held = position_of(leg.instrument, position)
+                        self._emit(PositionSeen(leg.id, held.qty, held.cost, self._desk.time.of(position)))
+
+        return watch
+
+    def _balances_of(self, account: AccountId, leg: Leg) -> Watch:
+        params = self._holdings.wallet_params(leg)
+
+        async def watch() -> None:
+            while True:
+                self._on_balances(account, await answered(self._exchange.watch_balance(params)))
+
+        return watch
+
+    def _on_balances(self, account: AccountId, told: Mapping[str, Any]) -> None:
+        known = self._balances.setdefault(account, {})
+        for asset, total in told.get("total", {}).items():
+            balance = number(total)
+            if balance is not None and known.get(asset) != balance:
+                known[asset] = balance
+                self._desk.stirred[account] = self._desk.stirred.get(account, 0) + 1
+                self._emit(BalanceSeen(account, asset, balance, self._desk.time.of(told)))

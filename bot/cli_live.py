@@ -1,0 +1,159 @@
+"""The verbs that use the network: run, rehearse, record, doctor.
+
+As in `bot.cli`, each parses its arguments, calls one function and prints what came of it, and imports what it
+needs when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+OUT = Path("out/rehearsal")
+EnvFile = Annotated[
+    Path | None, typer.Option("--env-file", help="Settings, in place of .env.", exists=True, dir_okay=False)
+]
+StayDown = Annotated[
+    bool,
+    typer.Option(
+        "--stay-down", help="End with 0 instead of 4 when refused, so that nothing starts it over and over."
+    ),
+]
+Faults = Annotated[
+    str,
+    typer.Option(
+        "--faults",
+        help='What goes wrong: "at=5s disconnect usdm.private; at=9s adl", or "seed=7" for a drawn plan.',
+    ),
+]
+LiveFeeds = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--feed", help="A recording to play for ever; repeatable. Default: the demo's.", exists=True
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module to the program."""
+    for verb in (run, rehearse, record, doctor):
+        app.command()(verb)
+
+
+def run(
+    env_file: EnvFile = None,
+    journal_file: Annotated[
+        Path | None, typer.Option("--journal", help="The journal to go on with.", dir_okay=False)
+    ] = None,
+    stay_down: StayDown = False,
+) -> None:
+    """Trade: on paper with live prices, on a test network, or live, as BASISBOT_MODE says."""
+    from bot.knobs import ConfigError
+    from bot.wiring.live import run_live
+    from bot.wiring.venues import LiveOptions
+
+    options = LiveOptions(environ=dict(os.environ), env_file=env_file or _dotenv(), journal=journal_file)
+    try:
+        outcome = run_live(options)
+    except ConfigError as refusal:
+        if not stay_down:
+            raise
+        typer.echo(f"basisbot: {refusal}", err=True)
+        return
+    typer.echo(f"{'stopped' if outcome.clean else 'stopped before it was done'}: {outcome.reason}", err=True)
+    raise typer.Exit(outcome.exit_code)
+
+
+def rehearse(  # noqa: PLR0913 - the parameters of a verb are the options of the command line
+    *,
+    feed: LiveFeeds = None,
+    faults: Faults = "",
+    env_file: Annotated[
+        Path | None,
+        typer.Option("--env-file", help="Settings, in place of its own.", exists=True, dir_okay=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the journal.", file_okay=False)] = OUT,
+    serve: Annotated[bool, typer.Option("--serve", help="Only the servers; prints where they are.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65533, help="With --serve: spot here, the others next; 0: free ones.")
+    ] = 0,
+    stay_down: StayDown = False,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Trade servers on this machine that speak the venue's protocol: no account, no money.
+
+    With --serve the first line on standard output is one JSON object with the roots and the keys of the
+    servers, for any client of the venue.
+    """
+    from bot.knobs import ConfigError
+    from bot.wiring.rehearse import RehearsalOptions, rehearse_once, serve_servers
+
+    options = RehearsalOptions(
+        environ=dict(os.environ), env_file=env_file, feeds=tuple(feed or ()), faults=faults, out=out
+    )
+    if serve:
+        serve_servers(options, port, with_parent=with_parent)
+        return
+    try:
+        outcome = rehearse_once(options)
+    except ConfigError as refusal:
+        if not stay_down:
+            raise
+        typer.echo(f"basisbot: {refusal}", err=True)
+        return
+    raise typer.Exit(outcome.exit_code)
+
+
+def record(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the capture; must hold none.", file_okay=False)],
+    env_file: EnvFile = None,
+    part_min: Annotated[
+        int, typer.Option(min=1, help="Minutes in one part; a crash loses at most the one being written.")
+    ] = 10,
+    free_mb: Annotated[int, typer.Option(min=0, help="Stop while so much is free on the disk.")] = 1024,
+) -> None:
+    """Record the raw frames of the configured legs, for `basisbot paper`, until told to stop."""
+    from bot.wiring.record import RecordOptions, record_feeds
+
+    frames = record_feeds(
+        RecordOptions(
+            environ=dict(os.environ),
+            env_file=env_file or _dotenv(),
+            out=out,
+            part_s=part_min * 60,
+            free_bytes=free_mb << 20,
+        )
+    )
+    typer.echo(f"{frames} frames in {out}")
+
+
+def doctor(
+    env_file: EnvFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Check everything that can be checked before an account is traded; exit 0 when nothing failed."""
+    from bot.wiring.doctor import examine, failures
+    from bot.wiring.venues import LiveOptions
+
+    found = examine(LiveOptions(environ=dict(os.environ), env_file=env_file or _dotenv()))
+    failed = failures(found)
+    if as_json:
+        rows = [{"check": one.check, "verdict": one.verdict.value, "text": one.text} for one in found]
+        typer.echo(json.dumps({"ok": not failed, "findings": rows}, indent=2))
+    else:
+        width = max(len(one.check) for one in found)
+        for one in found:
+            typer.echo(f"{one.verdict.value:4}  {one.check:{width}}  {one.text}")
+    sys.stdout.flush()
+    raise typer.Exit(1 if failed else 0)
+
+
+def _dotenv() -> Path | None:
+    path = Path(".env")
+    return path if path.is_file() else None

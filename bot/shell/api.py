@@ -1,0 +1,176 @@
+"""The local API: what the run is doing, and an operator's word to it.
+
+It listens on 127.0.0.1 alone.  Health and readiness answer everybody, since a container engine has no token
+and they tell no amounts; all else wants the bearer token.  An operator's order is a fact like any other: it
+is answered when its row is on disk, with the number of that row.  What must stay true: no order is acted on
+that the journal does not hold, no secret is ever part of an answer, and a page of another origin can do
+nothing here, because it cannot send the token.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from msgspec import Struct
+
+from bot.model.facts import ModeOrdered
+from bot.model.pair import Mode
+from bot.shell.dialogue import (
+    HOST,
+    MODES,
+    ORDER_PATH,
+    READY_PATH,
+    STATE_PATH,
+    Access,
+    Done,
+    Readiness,
+    Refusal,
+    RunOver,
+    Wish,
+)
+from bot.shell.metrics import render
+from bot.shell.state import State, read_state
+from risk.watch import effective_mode
+
+if TYPE_CHECKING:
+    from bot.shell.daemon import Daemon
+
+BODY_MAX = 4096
+SILENT_S = 5.0  # a loop that has not ticked for so long is not well
+OPEN_TO_ALL = frozenset({"/healthz", READY_PATH})
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ApiRefused(Exception):
+    """The API cannot be served."""
+
+    exit_code = 4
+
+
+@asynccontextmanager
+async def serve(daemon: Daemon, access: Access) -> AsyncIterator[int]:
+    """Serve while the block runs; yields the port.  Raises `ApiRefused` without a token or a free port."""
+    if not access.token:
+        raise ApiRefused("BASISBOT_API_TOKEN is not set, but BASISBOT_API_PORT is: the API wants a token")
+    runner = web.AppRunner(_application(daemon, access.token), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, HOST, access.port)
+        try:
+            await site.start()
+        except OSError as failure:
+            raise ApiRefused(
+                f"port {access.port} of {HOST} cannot be had ({failure.strerror}): "
+                "free it, or set BASISBOT_API_PORT to another"
+            ) from failure
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _application(daemon: Daemon, token: str) -> web.Application:
+    desk = _Desk(daemon)
+    application = web.Application(client_max_size=BODY_MAX, middlewares=[_guarded_by(token)])
+    application.router.add_get("/healthz", desk.health)
+    application.router.add_get(READY_PATH, desk.readiness)
+    application.router.add_get("/metrics", desk.metrics)
+    application.router.add_get(STATE_PATH, desk.state)
+    for name in MODES:
+        application.router.add_post(ORDER_PATH + name, desk.order)
+    return application
+
+
+def _guarded_by(token: str) -> Middleware:
+    expected = f"Bearer {token}".encode()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Next) -> web.StreamResponse:
+        if request.path not in OPEN_TO_ALL:
+            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(given, expected):
+                return _answer(401, Refusal("this needs the token of BASISBOT_API_TOKEN as a bearer token"))
+        try:
+            return await handler(request)
+        except web.HTTPException as failure:
+            if failure.status >= 400:
+                return _answer(failure.status, Refusal(failure.reason))
+            raise
+
+    return guard
+
+
+class _Desk:
+    """The answers, one for each path."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    async def health(self, _: web.Request) -> web.Response:
+        """Whether the process lives: its loop ticks, and its journal takes rows."""
+        daemon = self._daemon
+        age_s = (daemon.clock.now_ns() - daemon.vitals.ticked_ns) / 1e9 if daemon.vitals.ticked_ns else 0.0
+        well = age_s <= SILENT_S
+        return _answer(
+            200 if well else 503,
+            {"healthy": well, "ticked_age_s": round(age_s, 3), "seq": daemon.engine.journal.last_seq},
+        )
+
+    async def readiness(self, _: web.Request) -> web.Response:
+        """Whether it is safe to trade, and if not, why."""
+        state = self._state()
+        why = {
+            name: tuple(" ".join(filter(None, (one.code, one.value, one.limit))) for one in pair.holds)
+            + ((f"halted {pair.mode_reason}",) if pair.mode == Mode.HALTED.value else ())
+            for name, pair in state.pairs.items()
+        }
+        channels = {name: account.lost for name, account in state.accounts.items()}
+        body = Readiness(state.ready, state.mode, state.stopping, why, channels)
+        return _answer(200 if state.ready else 503, body)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        body = render(self._daemon)
+        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def state(self, _: web.Request) -> web.Response:
+        return _answer(200, self._state())
+
+    async def order(self, request: web.Request) -> web.Response:
+        """Set a mode; answered when its row is on disk."""
+        mode = MODES[request.path.removeprefix(ORDER_PATH)]
+        try:
+            wish = msgspec.json.decode(await request.read(), type=Wish)
+        except (msgspec.DecodeError, UnicodeDecodeError) as failure:
+            return _answer(400, Refusal(f"the body is not an order: {failure}"))
+        store = self._daemon.engine.store
+        if not wish.reason.strip() or not wish.actor.strip():
+            return _answer(400, Refusal("an order needs a reason and an actor: both go into the journal"))
+        if wish.scope != "*" and wish.scope not in store.pairs:
+            known = ", ".join(store.pairs) or "none yet"
+            return _answer(400, Refusal(f"there is no pair {wish.scope!r}; there are {known}"))
+        try:
+            seq = await self._daemon.order(ModeOrdered(wish.scope, mode, wish.actor, wish.reason))
+        except RunOver as failure:
+            return _answer(503, Refusal(str(failure)))
+        in_force = {str(name): effective_mode(store, pair).value for name, pair in store.pairs.items()}
+        return _answer(200, Done(seq, wish.scope, mode.value, in_force))
+
+    def _state(self) -> State:
+        daemon = self._daemon
+        engine = daemon.engine
+        now_ns = daemon.clock.now_ns()
+        return read_state(engine.store, now_ns, daemon.parts.version, engine.journal.last_seq)
+
+
+def _answer(status: int, body: Struct | dict[str, object]) -> web.Response:
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(body) + b"\n",
+        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+    )

@@ -1,0 +1,65 @@
+"""What an operator and a run say to each other, on both ends of the local API."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from bot.model.pair import Mode
+
+HOST = "127.0.0.1"
+TOKEN_NAME = "api_token"
+STATE_PATH = "/api/v1/state"
+READY_PATH = "/readyz"
+ORDER_PATH = "/api/v1/"
+MODES: dict[str, Mode] = {
+    "pause": Mode.PAUSED,
+    "reduce": Mode.REDUCE_ONLY,
+    "resume": Mode.ACTIVE,
+    "flatten": Mode.FLATTENING,
+    "halt": Mode.HALTED,
+}
+
+
+class Access(Struct, frozen=True):
+    """Where a run listens on `HOST` (0: any free port), and the token it wants to be told."""
+
+    port: int
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Access(port={self.port})"
+
+
+class RunOver(Exception):
+    """The run has written its last row and takes no order any more."""
+
+
+class Wish(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of an operator's order.  ``scope`` is a pair's name, or ``*`` for everything."""
+
+    reason: str
+    actor: str
+    scope: str = "*"
+
+
+class Done(Struct, frozen=True):
+    """The answer to one: its row, and the mode of each pair as it is in force now."""
+
+    seq: int
+    scope: str
+    mode: str
+    in_force: dict[str, str]
+
+
+class Refusal(Struct, frozen=True):
+    error: str
+
+
+class Readiness(Struct, frozen=True):
+    """``why`` names for each pair what holds it, each as ``code value limit``."""
+
+    ready: bool
+    mode: str
+    stopping: str
+    why: dict[str, tuple[str, ...]]
+    channels: dict[str, dict[str, str]]

@@ -1,0 +1,155 @@
+"""Wiring of the rehearsal: servers that speak the venue's protocol, and the real daemon against them.
+
+The servers are a process of their own, as the venue is: what the daemon knows of them it was told over
+sockets. What must stay true: the two share this machine's loopback and nothing else, and neither outlives
+the other for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from bot.knobs import PREFIX, ConfigError
+from bot.shell.daemon import Outcome
+from bot.shell.logs import configure, note
+from bot.wiring.live import run_live
+from bot.wiring.venues import JOURNAL_NAME, LiveOptions, in_loop
+
+_START_S = 30.0
+_STOP_S = 5.0
+MARKETS = ("spot", "usdm", "coinm")
+
+
+class RehearsalOptions(Struct, frozen=True, kw_only=True):
+    """``feeds`` and ``env_file`` default to those that come with the program; ``faults`` is their script."""
+
+    environ: dict[str, str]
+    out: Path
+    env_file: Path | None = None
+    feeds: tuple[Path, ...] = ()
+    faults: str = ""
+
+
+def serve_servers(options: RehearsalOptions, port: int, *, with_parent: bool) -> None:
+    """Serve until SIGINT or SIGTERM, or, ``with_parent``, until standard input ends.
+
+    Raises `ConfigError` for a script of faults that cannot be read, `FeedError`, and ``OSError`` for a port
+    that is taken.
+    """
+    from adapters.rehearsal.faults import FaultError, parse
+    from adapters.rehearsal.serve import Playbill, serve_forever
+
+    configure()
+    try:
+        script = parse(options.faults)
+    except FaultError as error:
+        raise ConfigError(f"--faults: {error}") from None
+    recordings, instruments = _rehearsed(options)
+    playbill = Playbill(recordings=recordings, instruments=instruments, script=script, port=port)
+
+    async def serve() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        if with_parent:
+            loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 1) or task.cancel())
+        try:
+            await serve_forever(playbill, _print_line, lambda text: note("fault", {"text": text}))
+        except asyncio.CancelledError:
+            note("servers stopped", {})
+
+    in_loop(serve())
+
+
+def rehearse_once(options: RehearsalOptions) -> Outcome:
+    """Start the servers, run the daemon against them until it is told to stop, and end the servers.
+
+    Each rehearsal has an account of its own, and so a journal of its own: an earlier one is begun afresh.
+    Raises what `bot.wiring.live.run_live` does, and `ConfigError` where the servers do not start.
+    """
+    options.out.mkdir(parents=True, exist_ok=True)
+    journal = options.out / JOURNAL_NAME
+    for suffix in ("", "-wal", "-shm", ".poison.json"):
+        journal.with_name(journal.name + suffix).unlink(missing_ok=True)
+    with _servers(options) as roots:
+        ports = ",".join(str(urlsplit(roots[f"{market}_rest"]).port) for market in MARKETS)
+        ours = {f"{PREFIX}{name}" for name in ("BINANCE_KEY_FILE", "BINANCE_SECRET_FILE", "JOURNAL")}
+        environ = {name: text for name, text in options.environ.items() if name not in ours}
+        environ |= {
+            f"{PREFIX}MODE": "rehearsal",
+            f"{PREFIX}REHEARSAL_PORTS": ports,
+            f"{PREFIX}BINANCE_KEY": roots["api_key"],
+            f"{PREFIX}BINANCE_SECRET": roots["secret"],
+        }
+        env_file = options.env_file or _examples() / "rehearsal.env"
+        return run_live(LiveOptions(environ=environ, env_file=env_file, journal=journal))
+
+
+@contextmanager
+def _servers(options: RehearsalOptions) -> Iterator[dict[str, str]]:
+    """The servers' process, and the first line it printed."""
+    words = [sys.executable, "-m", "bot", "rehearse", "--serve", "--with-parent", "--faults", options.faults]
+    for feed in options.feeds:
+        words += ["--feed", str(feed)]
+    # not in the daemon's process group: a terminal's Ctrl-C is for the daemon, which still needs its venue
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env=_plain(options.environ),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            code = process.wait(_START_S)
+            raise ConfigError(f"the rehearsal servers did not start (exit {code}); what they said is above")
+        yield msgspec.json.decode(line, type=dict[str, str])
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def _plain(environ: dict[str, str]) -> dict[str, str]:
+    """The environment without settings: the servers need none, and no secret of the daemon's."""
+    return {name: text for name, text in environ.items() if not name.startswith(PREFIX)}
+
+
+def _print_line(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.flush()
+
+
+def _rehearsed(options: RehearsalOptions) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    examples = _examples()
+    venue = sorted((examples / "venue").glob("*.json"))
+    return options.feeds or (examples / "demo",), tuple(venue)
+
+
+def _examples() -> Path:
+    """The files that come with the program: in the package, else in the repository."""
+    here = Path(__file__).resolve().parent.parent
+    for folder in (here / "examples", here.parent / "examples"):
+        if (folder / "rehearsal.env").is_file():
+            return folder
+    raise ConfigError("the rehearsal's settings are not installed; run it from a checkout of the repository")

@@ -1,0 +1,116 @@
+"""What a live run and the doctor are both made of: hosts, the fenced network, keys and locks.
+
+What must stay true: only a run whose mode is testnet or live may reach a host beyond this machine with an
+order. The fence stands in the network that everything else is given, not in the good will of what is built
+on it; paper goes beyond it for prices, and has no key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+
+from bot.knobs import ConfigError
+from bot.model.config import Config
+from bot.model.ids import InstrumentId
+from bot.model.pair import Role
+from bot.settings import Settings
+from bot.shell.lock import FileLock, LockTaken
+
+if TYPE_CHECKING:
+    from adapters.binance.endpoints import Hosts
+    from adapters.network import Network
+
+Answer = TypeVar("Answer")
+
+BINANCE = "binance"
+JOURNAL_NAME = "journal.sqlite"
+REMOTE = frozenset({"paper", "testnet", "live"})  # modes that ask hosts beyond this machine
+
+
+class LiveOptions(Struct, frozen=True, kw_only=True):
+    """What the command line asks for; an absent path is the settings'."""
+
+    environ: dict[str, str]
+    env_file: Path | None = None
+    journal: Path | None = None
+
+
+def in_loop(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run on uvloop where the platform has it."""
+    factory: Callable[[], asyncio.AbstractEventLoop]
+    try:
+        from uvloop import new_event_loop as factory
+    except ImportError:
+        factory = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(work)
+
+
+def legs_of(config: Config) -> tuple[InstrumentId, ...]:
+    return tuple(dict.fromkeys(pair.instrument(role) for pair in config.pairs for role in Role))
+
+
+def journal_path(options: LiveOptions, settings: Settings) -> Path:
+    return options.journal or settings.journal or Path("out") / settings.config.mode / JOURNAL_NAME
+
+
+def hosts_of(settings: Settings) -> Mapping[str, Hosts]:
+    """Binance's hosts for the mode.  Raises `ConfigError` for a rehearsal without its servers' ports."""
+    from adapters.binance.endpoints import hosts
+
+    mode = settings.config.mode
+    if mode == "rehearsal":
+        if settings.rehearsal_ports is None:
+            raise ConfigError(
+                "BASISBOT_MODE is 'rehearsal', but BASISBOT_REHEARSAL_PORTS is not set: "
+                "run `basisbot rehearse`, or name the ports that `basisbot rehearse --serve` printed"
+            )
+        return hosts("rehearsal", settings.rehearsal_ports)
+    return hosts("testnet" if mode == "testnet" else "live")
+
+
+def open_network(config: Config) -> Network:
+    """TCP, fenced: a rehearsal does not leave this machine."""
+    from adapters.tcp import TcpNetwork
+
+    return TcpNetwork(allow_remote=config.mode in REMOTE)
+
+
+def key_and_secret(settings: Settings) -> tuple[str, str]:
+    """The venue's key; two empty texts for paper, which must have none to use.
+
+    Raises `ConfigError` where whoever trades an account has not named its key."""
+    secrets = settings.secrets
+    if settings.config.mode == "paper":
+        return "", ""
+    for name, found in (("KEY", secrets.binance_key), ("SECRET", secrets.binance_secret)):
+        if found is None:
+            raise ConfigError(
+                f"BASISBOT_MODE is {settings.config.mode!r}, but BASISBOT_BINANCE_{name} is not set "
+                f"(nor BASISBOT_BINANCE_{name}_FILE)"
+            )
+    assert secrets.binance_key is not None
+    assert secrets.binance_secret is not None
+    return secrets.binance_key.get_secret_value(), secrets.binance_secret.get_secret_value()
+
+
+def account_lock(key: str) -> FileLock | None:
+    """One daemon for one key on one machine; on two machines, the second one's orders give it away.
+
+    Raises `ConfigError` where another process holds it; there is none without a key."""
+    if not key:
+        return None
+    name = hashlib.sha256(key.encode()).hexdigest()[:16]
+    try:
+        return FileLock(Path(tempfile.gettempdir()) / f"basisbot-{name}")
+    except LockTaken:
+        raise ConfigError(
+            "another daemon on this machine trades with BASISBOT_BINANCE_KEY: stop it, or use another key"
+        ) from None

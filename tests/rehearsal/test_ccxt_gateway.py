@@ -1,0 +1,333 @@
+"""What the gateway contract does not ask: the ccxt gateway when the venue or the network misbehaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import partial
+
+import pytest
+
+from adapters.ccxt.exchange import Access
+from adapters.ccxt.gateway import CcxtGateway, CcxtOptions
+from adapters.errors import FeedError
+from adapters.rehearsal.seam import Cut, Door, Line, Peer, Request, Response
+from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, TimeInForce
+from bot.model.facts import (
+    AccountReported,
+    AnyFact,
+    BookSeen,
+    Channel,
+    ChannelLost,
+    ChannelOpened,
+    FundingEstimated,
+    FundingPaid,
+    FundingSettled,
+    InstrumentListed,
+    MarkSeen,
+    OrderAccepted,
+    OrderFilled,
+    OrderRejected,
+    OrderReported,
+    OrderStatus,
+    OrderUncertain,
+    PositionSeen,
+    Throttled,
+)
+from bot.model.ids import ClientId, InstrumentId
+from bot.model.instrument import Side
+from bot.model.money import exact_arithmetic
+from tests.adapters.contract import ASKS, BIDS, GatewayContract, of
+from tests.adapters.paper.build import LINEAR, make_config
+from tests.rehearsal.ccxt_rehearsed import CcxtRehearsed
+from tests.rehearsal.stock import stock
+
+D = Decimal
+order = GatewayContract().order
+LINEAR_ID = LINEAR.id
+Reply = Callable[[Response], Response]
+
+
+def vanished(answer: Response) -> Response:
+    raise Cut
+
+
+def failed(answer: Response) -> Response:
+    return Response(503, {"content-type": "text/html"}, b"<html>Service Unavailable</html>")
+
+
+def throttled(answer: Response) -> Response:
+    body = b'{"code":-1003,"msg":"Too many requests."}'
+    return Response(429, {"content-type": "application/json", "Retry-After": "7"}, body)
+
+
+def garbled(answer: Response) -> Response:
+    return Response(200, {"content-type": "application/json"}, b'{"unheard":"of"}')
+
+
+class Mistreated:
+    """A door whose answers to orders are spoilt after the venue took them, and whose sockets are cut."""
+
+    def __init__(self, door: Door, scene: Scene) -> None:
+        self._door = door
+        self._scene = scene
+
+    @property
+    def market(self) -> str:
+        return self._door.market
+
+    async def request(self, request: Request) -> Response:
+        is_order = request.path.endswith("/order") and request.method == "POST"
+        self._scene.orders += is_order
+        if is_order and self._scene.is_shut:
+            return throttled(Response(200, {}, b""))
+        answer = await self._door.request(request)
+        spoil, self._scene.spoil = (self._scene.spoil, None) if is_order else (None, self._scene.spoil)
+        return spoil(answer) if spoil is not None else answer
+
+    def accept(self, target: str, peer: Peer) -> Line | Response:
+        self._scene.peers.append((target, peer))
+        return self._door.accept(target, peer)
+
+
+class Scene:
+    """The gateway, the servers, and what is done to them.  ``orders`` counts what was sent."""
+
+    def __init__(self) -> None:
+        self.orders = 0
+        self.is_shut = False
+        self.spoil: Reply | None = None
+        self.peers: list[tuple[str, Peer]] = []
+        self.rehearsed = CcxtRehearsed(around=lambda door: Mistreated(door, self))
+        for leg in self.rehearsed.legs:
+            self.rehearsed.show(leg, BIDS, ASKS)
+
+    def cut(self, part: str) -> None:
+        """Close the sockets whose target holds ``part``."""
+        hit = [peer for target, peer in self.peers if part in target]
+        assert hit
+        self.peers = [one for one in self.peers if part not in one[0]]
+        for peer in hit:
+            self.rehearsed.act(partial(peer.close, 1001, "cut"))
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    scene = Scene()
+    yield scene
+    scene.rehearsed.close()
+
+
+@pytest.fixture
+def linear() -> Iterator[CcxtRehearsed]:
+    rehearsed = CcxtRehearsed(CcxtRehearsed.linear)
+    rehearsed.show(rehearsed.linear, BIDS, ASKS)
+    yield rehearsed
+    rehearsed.close()
+
+
+def test_it_tells_first_what_it_trades(scene: Scene) -> None:
+    greeting = scene.rehearsed.greeting
+    listed = {one.instrument.id: one.instrument for one in of(InstrumentListed, greeting)}
+    for leg in scene.rehearsed.legs:
+        told = listed[leg.id]
+        differ = {name for name in leg.__struct_fields__ if getattr(told, name) != getattr(leg, name)}
+        assert differ <= {"maker_rate", "taker_rate", "margin_asset"}
+        assert 0 < told.maker_rate <= told.taker_rate
+        first = next(n for n, fact in enumerate(greeting) if isinstance(fact, InstrumentListed))
+        assert first < next(n for n, fact in enumerate(greeting) if isinstance(fact, ChannelOpened))
+
+
+def test_books_marks_and_rates_are_facts(linear: CcxtRehearsed) -> None:
+    facts: list[AnyFact] = list(linear.greeting)
+    for kind in (BookSeen, MarkSeen, FundingEstimated):
+        if not of(kind, facts):
+            facts += linear.heard(kind)
+    (book, *_), (mark, *_), (rate, *_) = of(BookSeen, facts), of(MarkSeen, facts), of(FundingEstimated, facts)
+    assert (book.bids[0][0], book.asks[0][0]) in ((59_999.0, 60_000.0), (59_998.0, 60_001.0))
+    assert (mark.mark, mark.index) == (D(60_000), D(60_000))
+    assert rate.rate == D("0.0001")
+    assert rate.next_ns > rate.seen_ns
+    assert linear.gateways["binanceusdm"].heard()[0][linear.linear.id] > 0
+
+
+@pytest.mark.parametrize("spoil", [vanished, failed, garbled], ids=lambda one: str(one.__name__))
+def test_an_order_without_an_answer_is_uncertain_and_found_by_its_name(scene: Scene, spoil: Reply) -> None:
+    scene.spoil = spoil
+    buy = order(scene.rehearsed.linear, Side.BUY, "0.5", "60000", TimeInForce.GTC)
+    scene.rehearsed.submit(buy)
+    (doubt,) = scene.rehearsed.heard(OrderUncertain)
+    assert doubt.client_id == buy.client_id
+    answer = scene.rehearsed.send(QueryOrder(buy.client_id, buy.instrument))
+    (report,) = of(OrderReported, answer)
+    assert (report.status, report.filled_qty) == (OrderStatus.FILLED, D("0.5"))
+    fills = {one.trade_id: one for one in of(OrderFilled, answer)}
+    with exact_arithmetic():
+        assert sum((one.qty for one in fills.values()), D(0)) == D("0.5")
+    assert scene.orders == 1, "nothing is sent twice"
+
+
+def test_a_throttled_order_is_refused_and_silence_is_kept(scene: Scene) -> None:
+    scene.is_shut = True
+    facts = []
+    for _ in range(2):
+        scene.rehearsed.submit(order(scene.rehearsed.linear, Side.BUY, "0.5", "60000"))
+        facts += scene.rehearsed.heard(OrderRejected)
+    assert [one.code for one in facts] == ["-1003", "RATE"]
+    assert scene.orders == 1
+
+
+def test_a_429_is_told_with_its_end(scene: Scene) -> None:
+    scene.is_shut = True
+    scene.rehearsed.submit(order(scene.rehearsed.linear, Side.BUY, "0.5", "60000"))
+    (fact,) = scene.rehearsed.heard(Throttled)
+    left_s = (fact.until_ns - scene.rehearsed.clock.now_ns()) / 1e9
+    assert (fact.account, fact.code) == (scene.rehearsed.linear.account, "429")
+    assert 5 < left_s <= 7
+
+
+@pytest.mark.parametrize("market", ["spot", "linear"])
+def test_a_lost_private_stream_is_told_and_so_is_what_it_missed(scene: Scene, market: str) -> None:
+    leg = getattr(scene.rehearsed, market)
+    rest = order(leg, Side.BUY, "0.5", "59999.5", TimeInForce.GTC)
+    scene.rehearsed.send(rest)
+    scene.cut("ws-api" if market == "spot" else "private")
+    (lost,) = scene.rehearsed.heard(ChannelLost)
+    assert (lost.account, lost.channel) == (leg.account, Channel.PRIVATE)
+    scene.rehearsed.trade(leg, 59_999.0, 3.0, buyer_is_maker=True)
+    told: list[AnyFact] = []
+    rehearsed = scene.rehearsed
+    rehearsed.loop.run_until_complete(
+        rehearsed.until(lambda: ChannelOpened(leg.account, Channel.PRIVATE) in rehearsed.facts)
+    )
+    told += rehearsed.facts
+    (fill,) = of(OrderFilled, told)
+    assert (fill.client_id, fill.qty, fill.maker) == (rest.client_id, D("0.5"), True)
+    assert told.index(fill) < told.index(ChannelOpened(leg.account, Channel.PRIVATE))
+
+
+def test_a_lost_market_stream_is_told_and_opened_again(scene: Scene) -> None:
+    rehearsed = scene.rehearsed
+    opened = ChannelOpened(rehearsed.linear.account, Channel.MARKET)
+    rehearsed.loop.run_until_complete(
+        rehearsed.until(lambda: opened in (*rehearsed.greeting, *rehearsed.facts))
+    )
+    rehearsed.facts.clear()
+    scene.cut("/public")
+    (lost,) = rehearsed.heard(ChannelLost)
+    assert (lost.account, lost.channel) == (rehearsed.linear.account, Channel.MARKET)
+    rehearsed.loop.run_until_complete(rehearsed.until(lambda: opened in rehearsed.facts))
+
+
+def test_the_account_names_what_others_left_there(linear: CcxtRehearsed) -> None:
+    elsewhere(linear, "somebody", 0.2, 59_000)
+    linear.act(lambda: linear.teller.operator_stop(LINEAR_ID, Side.SELL, D("0.1"), D(50_000)))
+    (report,) = of(AccountReported, linear.send(QueryAccount(linear.linear.account)))
+    assert report.open_orders == ()
+    found = {(one.side, one.qty) for one in report.foreign_orders}
+    assert found == {(Side.BUY, D("0.2")), (Side.SELL, D("0.1"))}
+    assert {one.instrument for one in report.foreign_orders} == {linear.linear.id}
+
+
+def test_funding_is_told_with_its_rate_mark_and_quantity(linear: CcxtRehearsed) -> None:
+    linear.send(order(linear.linear, Side.BUY, "0.5", "60000"))
+    since_ns = linear.clock.now_ns() - 60_000_000_000
+    linear.act(lambda: linear.world.settle_funding_now(LINEAR_ID))
+    facts = linear.send(QueryAccount(linear.linear.account, since_ns))
+    paid = {one.transaction_id: one for one in of(FundingPaid, facts)}
+    (payment,) = paid.values()
+    assert (payment.amount, payment.rate, payment.mark, payment.qty, payment.asset) == (
+        D(-3), D("0.0001"), D(60_000), D("0.5"), "USDT",
+    )  # fmt: skip
+    (report, *_) = of(AccountReported, facts)
+    with exact_arithmetic():
+        assert report.balances["USDT"] == D(50_000) - D(15) - D(3)
+
+
+def test_the_last_settlement_is_told_at_the_start(linear: CcxtRehearsed) -> None:
+    linear.act(lambda: linear.world.settle_funding_now(LINEAR_ID))
+    linear.stop(linear.linear)
+    linear.facts.clear()
+    linear.act(lambda: linear.begin(linear.linear))
+    (settled,) = linear.heard(FundingSettled)
+    assert (settled.instrument, settled.rate) == (linear.linear.id, D("0.0001"))
+
+
+def test_fills_missed_while_away_are_told_when_asked_for(linear: CcxtRehearsed) -> None:
+    first = order(linear.linear, Side.BUY, "0.1", "60000")
+    (seen,) = of(OrderFilled, linear.send(first))
+    linear.stop(linear.linear)
+    elsewhere(linear, "contaway", 0.3, 60_000)
+    elsewhere(linear, "stranger", 0.3, 60_000)
+    linear.facts.clear()
+    linear.act(lambda: linear.begin(linear.linear))
+    linear.loop.run_until_complete(linear.until_open())
+    query = QueryAccount(linear.linear.account, 0, {linear.linear.id: seen.trade_id})
+    told = {one.trade_id: one for one in of(OrderFilled, linear.send(query))}
+    assert [(one.client_id, one.qty) for one in told.values()] == [(ClientId("contaway"), D("0.3"))]
+
+
+def test_a_wrong_secret_is_a_lost_channel_with_its_reason() -> None:
+    rehearsed = CcxtRehearsed(CcxtRehearsed.linear, secret="0" * 64)
+    try:
+        (lost, *_) = rehearsed.heard(ChannelLost)
+        assert (lost.channel, lost.reason) == (Channel.ORDERS, "AuthenticationError")
+        rehearsed.submit(order(rehearsed.linear, Side.BUY, "0.5", "60000"))
+        (reject,) = rehearsed.heard(OrderRejected)
+        assert reject.code == "NOT_CONNECTED"
+    finally:
+        rehearsed.close()
+
+
+def test_coin_margined_contracts_trade_too() -> None:
+    rehearsed = CcxtRehearsed(CcxtRehearsed.inverse)
+    try:
+        rehearsed.show(rehearsed.inverse, ((59_999.0, 500.0),), ((60_000.0, 500.0),))
+        facts = rehearsed.send(order(rehearsed.inverse, Side.SELL, "30", "59999"))
+        assert [type(fact) for fact in of(OrderAccepted, facts) + of(OrderFilled, facts)] == [
+            OrderAccepted, OrderFilled,
+        ]  # fmt: skip
+        (fill,) = of(OrderFilled, facts)
+        assert (fill.qty, fill.fee_asset) == (D(30), "BTC")
+        assert of(PositionSeen, facts)[-1].qty == D(-30)
+        rest = order(rehearsed.inverse, Side.BUY, "10", "59000", TimeInForce.GTC)
+        rehearsed.send(rest)
+        facts = rehearsed.send(CancelOrder(rest.client_id, rest.instrument, "test"))
+        (report,) = of(AccountReported, rehearsed.send(QueryAccount(rehearsed.inverse.account)))
+        (held,) = report.positions
+        assert (held.qty, held.cost) == (D(-30), D("-0.05000083"))
+        with exact_arithmetic():
+            assert report.balances["BTC"] == D(2) - fill.fee
+    finally:
+        rehearsed.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "credentials", "word"),
+    [("bybit", {"apiKey": "k", "secret": "s"}, "client id"), ("binance", {}, "no API key")],
+)
+def test_what_cannot_be_traded_safely_is_refused(name: str, credentials: dict[str, str], word: str) -> None:
+    leg = InstrumentId(f"{name}:linear:BTCUSDT")
+    access = Access(name=name, credentials=credentials)
+    options = CcxtOptions(access=access, legs=(leg,), config=make_config())
+    with pytest.raises(FeedError, match=word):
+        CcxtGateway(options, CcxtClock())
+    CcxtGateway(options, CcxtClock(), read_only=True)
+
+
+class CcxtClock:
+    def now_ns(self) -> int:
+        return 0
+
+
+def elsewhere(rehearsed: CcxtRehearsed, name: str, qty: float, price: float) -> None:
+    """Another client of the same account buys."""
+
+    async def bought() -> None:
+        exchange = stock("async_support", "binanceusdm", rehearsed.said)
+        try:
+            await exchange.create_order("BTC/USDT:USDT", "limit", "buy", qty, price, {"clientOrderId": name})
+        finally:
+            await exchange.close()
+
+    rehearsed.loop.run_until_complete(bought())

@@ -1,0 +1,254 @@
+"""The local API over real sockets: who may ask, what is answered, and that an order is durable first."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.model.facts import Channel as Ch
+from bot.model.facts import ChannelLost, ModeOrdered
+from bot.model.ids import AccountId
+from bot.model.pair import Mode, PairState
+from bot.shell.api import BODY_MAX, ApiRefused, serve
+from bot.shell.client import NotDone, give_order, print_status, read_status
+from bot.shell.dialogue import MODES, Access, Wish
+from bot.shell.metrics import NAMES, PREFIX
+from tests.core.world import BTC, LINEAR
+from tests.shell.live import Run, pause, until
+
+TOKEN = "correct-horse-battery"
+WISH = json.dumps({"reason": "lunch", "actor": "ann", "scope": "BTC"})
+
+
+class Asked:
+    def __init__(self, run: Run, session: aiohttp.ClientSession, port: int) -> None:
+        self.run = run
+        self.access = Access(port, TOKEN)
+        self._session = session
+
+    async def __call__(
+        self, method: str, path: str, body: str | bytes = "", token: str | None = TOKEN
+    ) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        url = f"http://127.0.0.1:{self.access.port}{path}"
+        async with self._session.request(method, url, data=body, headers=headers) as response:
+            assert "Access-Control-Allow-Origin" not in response.headers
+            return response.status, await response.text()
+
+
+def play(path: Path, scene: Callable[[Asked], Awaitable[None]]) -> None:
+    """A hedged run with its API, on real sockets, stopped in the end."""
+
+    async def whole() -> None:
+        run = Run(path)
+        async with serve(run.daemon, Access(0, TOKEN)) as port, aiohttp.ClientSession() as session:
+            running = asyncio.ensure_future(run.daemon.run())
+            try:
+                await until(lambda: BTC in run.store.pairs)
+                await until(lambda: run.store.pairs[BTC].state is PairState.HEDGED)
+                await scene(Asked(run, session, port))
+            finally:
+                run.daemon.stop("test", "over")
+                assert (await running).clean
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize("path", ["/api/v1/state", "/metrics", "/api/v1/unknown", "/favicon.ico"])
+def test_nothing_but_health_is_told_without_the_token(tmp_path: Path, path: str) -> None:
+    async def scene(ask: Asked) -> None:
+        for token in (None, "", "wrong", TOKEN + "x", TOKEN[:-1], "ü"):
+            status, text = await ask("GET", path, token=token)
+            assert status == 401
+            assert TOKEN not in text
+
+    play(tmp_path / "j", scene)
+
+
+def test_no_order_is_taken_without_the_token(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        for verb in MODES:
+            assert (await ask("POST", f"/api/v1/{verb}", WISH, token="wrong"))[0] == 401
+        assert not any(isinstance(fact, ModeOrdered) for fact in ask.run.facts)
+
+    play(tmp_path / "j", scene)
+
+
+@pytest.mark.parametrize(("verb", "mode"), MODES.items())
+def test_an_order_is_in_the_journal_when_it_is_answered(tmp_path: Path, verb: str, mode: Mode) -> None:
+    async def scene(ask: Asked) -> None:
+        status, text = await ask("POST", f"/api/v1/{verb}", WISH)
+        answer = json.loads(text)
+        assert status == 200
+        entry = ask.run.entries[answer["seq"] - 1]
+        assert ModeOrdered("BTC", mode, "ann", "lunch") in entry.facts
+        assert answer["in_force"] == {"BTC": mode.value}
+
+    play(tmp_path / "j", scene)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ("", 400, "not an order"),
+        ("{", 400, "not an order"),
+        ("[]", 400, "not an order"),
+        ('{"reason": "x"}', 400, "actor"),
+        ('{"reason": 1, "actor": "ann"}', 400, "reason"),
+        ('{"reason": " ", "actor": "ann"}', 400, "a reason and an actor"),
+        ('{"reason": "x", "actor": "ann", "scoop": "*"}', 400, "scoop"),
+        ('{"reason": "x", "actor": "ann", "scope": "ETH"}', 400, "there are BTC"),
+        ('{"reason": "' + "x" * BODY_MAX + '", "actor": "ann"}', 413, ""),
+        (b"\xff", 400, "not an order"),
+    ],
+)
+def test_a_body_that_is_no_order_is_refused_with_a_sentence(
+    tmp_path: Path, body: str | bytes, status: int, words: str
+) -> None:
+    async def scene(ask: Asked) -> None:
+        found, text = await ask("POST", "/api/v1/pause", body)
+        assert found == status
+        assert words in json.loads(text)["error"]
+        assert not any(isinstance(fact, ModeOrdered) for fact in ask.run.facts)
+
+    play(tmp_path / "j", scene)
+
+
+def test_a_wrong_method_and_an_unknown_path_are_json_too(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        for method, path, status in (("GET", "/api/v1/pause", 405), ("GET", "/nothing", 404)):
+            found, text = await ask(method, path)
+            assert found == status
+            assert json.loads(text)["error"]
+
+    play(tmp_path / "j", scene)
+
+
+def test_the_state_shows_the_pair_its_legs_and_the_money(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        await until(lambda: ask.run.store.accounts[AccountId("binance:usdm")].reconciled)
+        status, text = await ask("GET", "/api/v1/state")
+        state = json.loads(text)
+        assert status == 200
+        pair = state["pairs"]["BTC"]
+        assert pair["state"] == "HEDGED"
+        assert pair["legs"]["short"]["instrument"] == LINEAR
+        assert pair["legs"]["short"]["qty"].startswith("-")
+        assert pair["basis_bps"] == pytest.approx(20.0, abs=0.1)
+        assert 0 <= pair["basis_age_s"] < 5
+        assert isinstance(state["money"]["nav"], str)
+        assert "E" not in state["money"]["nav"]
+        assert set(state["accounts"]) == {"binance:spot", "binance:usdm"}
+        assert state["seq"] <= ask.run.daemon.engine.journal.last_seq
+
+    play(tmp_path / "j", scene)
+
+
+def test_readiness_names_what_holds_a_pair(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        store = ask.run.store
+        await until(lambda: all(account.reconciled for account in store.accounts.values()))
+        status, text = await ask("GET", "/readyz", token=None)
+        assert (status, json.loads(text)["ready"]) == (200, True)
+        ask.run.gateway.tell(ChannelLost(AccountId("binance:usdm"), Ch.MARKET, "cable"))
+        await until(lambda: bool(store.accounts[AccountId("binance:usdm")].lost))
+        status, text = await ask("GET", "/readyz", token=None)
+        assert status == 503
+        assert json.loads(text)["why"]["BTC"] == ["channel_lost binance:usdm market"]
+        assert json.loads(text)["channels"]["binance:usdm"] == {"market": "cable"}
+
+    play(tmp_path / "j", scene)
+
+
+def test_a_halted_run_is_healthy_and_not_ready(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        await ask("POST", "/api/v1/halt", WISH)
+        assert (await ask("GET", "/healthz", token=None))[0] == 200
+        status, text = await ask("GET", "/readyz", token=None)
+        assert status == 503
+        assert "halted ann: lunch" in json.loads(text)["why"]["BTC"]
+
+    play(tmp_path / "j", scene)
+
+
+def test_the_metrics_are_those_of_the_table(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        await until(lambda: ask.run.daemon.vitals.ticked_ns > 0)
+        status, text = await ask("GET", "/metrics")
+        assert status == 200
+        told = {name.removeprefix(PREFIX) for name in re.findall(r"^# TYPE (\S+) \w+$", text, re.MULTILINE)}
+        assert told <= set(NAMES)
+        assert {"nav_quote", "orders_count", "journal_rows_total", "channel_losses_total"} <= told
+        assert 'basisbot_channel_losses_total{account="binance:spot"} 2.0' in text
+        assert 'basisbot_mode_rank{pair="BTC"} 0.0' in text
+
+    play(tmp_path / "j", scene)
+
+
+def test_the_api_wants_a_token_and_a_free_port(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        with pytest.raises(ApiRefused, match="BASISBOT_API_TOKEN"):
+            async with serve(ask.run.daemon, Access(0, "")):
+                pass
+        with pytest.raises(ApiRefused, match="BASISBOT_API_PORT"):
+            async with serve(ask.run.daemon, ask.access):
+                pass
+
+    play(tmp_path / "j", scene)
+
+
+# --- the client -------------------------------------------------------------------------------------------
+
+
+def test_the_client_reads_and_orders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scene(ask: Asked) -> None:
+        done = await asyncio.to_thread(give_order, ask.access, "pause", Wish("lunch", "ann"))
+        assert (done.mode, done.in_force) == ("paused", {"BTC": "paused"})
+        print_status(await asyncio.to_thread(read_status, ask.access))
+
+    play(tmp_path / "j", scene)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    assert re.search(r"^BTC +HEDGED +paused +20\.0", out, re.MULTILINE)
+    assert "BTC is paused: ann: lunch" in out
+
+
+def test_the_client_says_in_a_sentence_why_not(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        with pytest.raises(NotDone, match="BASISBOT_API_TOKEN"):
+            await asyncio.to_thread(read_status, Access(ask.access.port, "wrong"))
+        with pytest.raises(NotDone, match="there are BTC"):
+            await asyncio.to_thread(give_order, ask.access, "halt", Wish("x", "ann", "ETH"))
+
+    play(tmp_path / "j", scene)
+
+
+def test_nobody_there_and_somebody_else_are_sentences_too() -> None:
+    async def somebody() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(NotDone, match="no run of this version"):
+            await asyncio.to_thread(read_status, Access(port, TOKEN))
+        server.close()
+        await server.wait_closed()
+        with pytest.raises(NotDone, match="BASISBOT_API_PORT") as caught:
+            await asyncio.to_thread(read_status, Access(port, TOKEN))
+        assert TOKEN not in str(caught.value)
+
+    asyncio.run(somebody())
+
+
+def test_no_representation_shows_the_token() -> None:
+    assert TOKEN not in repr(Access(1, TOKEN))
+    assert pause().actor == "ann"
