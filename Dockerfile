@@ -25,6 +25,7 @@ ENV PATH=/opt/basisbot/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-HEALTHCHECK --interval=10s --timeout=5s --start-period=40s --retries=6 CMD ["basisbot", "health", "--ready"]
+HEALTHCHECK --interval=10s --timeout=30s --start-period=40s --retries=3 \
+  CMD ["basisbot", "health", "--ready", "--wait-s", "20"]
 ENTRYPOINT ["basisbot"]
 CMD ["--help"]

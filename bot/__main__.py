@@ -11,9 +11,12 @@ import sys
 import traceback
 
 from bot.cli import app
+from bot.cli_live import STAY_DOWN
 
+DONE = 0
 FAILED = 1
 BUG = 3
+REFUSED = 4
 
 
 def main() -> None:
@@ -25,7 +28,7 @@ def main() -> None:
         if code == BUG:
             traceback.print_exception(error)
         sys.stderr.write(f"basisbot: {error}\n")
-        sys.exit(code)
+        sys.exit(DONE if code == REFUSED and STAY_DOWN in sys.argv else code)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ what it needs.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import typer
 
 from bot.cli_live import register as register_live
 from bot.cli_operator import register as register_operator
+from bot.options import AsJson, EnvFile, dotenv, print_json
 
 if TYPE_CHECKING:
     from bot.wiring.paper import PaperOptions
@@ -48,9 +48,6 @@ def parse_ns(text: str, option: str | None = None) -> int:
 
 Feeds = Annotated[
     list[Path], typer.Option("--feed", help="A recording, file or folder; repeatable.", exists=True)
-]
-EnvFile = Annotated[
-    Path | None, typer.Option("--env-file", help="Settings, in place of .env.", exists=True, dir_okay=False)
 ]
 From = Annotated[str | None, typer.Option("--from", help="Leave out what was received before, ISO 8601.")]
 Until = Annotated[
@@ -94,6 +91,7 @@ def paper(  # noqa: PLR0913 - the parameters of a verb are the options of the co
     resume: Resume = False,
     report: ReportDir = Path("out/paper"),
     crash_at: CrashAt = None,
+    as_json: AsJson = False,
 ) -> None:
     """Replay recordings against the paper venue.
 
@@ -118,7 +116,8 @@ def paper(  # noqa: PLR0913 - the parameters of a verb are the options of the co
             resume=resume,
             report=report,
             crash_at_ns=tuple(sorted(parse_ns(at, "--crash-at") for at in crash_at or ())),
-        )
+        ),
+        as_json,
     )
 
 
@@ -127,42 +126,45 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for journal and report.", file_okay=False)] = Path(
         "out/demo"
     ),
+    as_json: AsJson = False,
 ) -> None:
     """Run the recording that comes with the program; reads neither environment nor .env."""
     from bot.wiring.paper import PaperOptions, demo_files
 
     recording, env_file = demo_files()
-    _run(PaperOptions(feeds=(recording,), environ={}, env_file=env_file, report=out))
+    _run(PaperOptions(feeds=(recording,), environ={}, env_file=env_file, report=out), as_json)
 
 
-def _run(options: PaperOptions) -> None:
+def _run(options: PaperOptions, as_json: bool) -> None:
     from bot.progress import progress_to
     from bot.shell.report_summary import summary_lines
     from bot.wiring.paper import run_paper
 
     with progress_to(sys.stderr) as progress:
         summary = run_paper(options, progress)
-    for line in summary_lines(summary.report):
-        typer.echo(line)
-    typer.echo(f"journal file {summary.journal}")
-    typer.echo(f"report  {summary.written.html or summary.written.json}")
+    report, files = summary.report, {"journal": str(summary.journal), "report": str(summary.written.json)}
+    if as_json:  # the rest is in the report, which is a documented interface
+        names = ("run_id", "mode", "rows", "nav", "attribution", "journal_sha256", "state_sha256")
+        print_json({name: getattr(report, name) for name in names} | {"files": files})
+    else:
+        for line in summary_lines(report):
+            typer.echo(line)
+        typer.echo(f"journal file {summary.journal}")
+        typer.echo(f"report  {summary.written.html or summary.written.json}")
     if summary.written.notice:
         typer.echo(summary.written.notice, err=True)
 
 
-def dotenv() -> Path | None:
-    """``.env`` of the working directory, if there is one."""
-    path = Path(".env")
-    return path if path.is_file() else None
-
-
 @journal.command()
-def verify(file: StoredJournal) -> None:
+def verify(file: StoredJournal, as_json: AsJson = False) -> None:
     """Decide everything again and require the same; exit 1 names the first row that differs."""
     from bot.shell.verify import verify as verify_journal
 
     result = verify_journal(file)
-    typer.echo(result.text)
+    if as_json:
+        print_json(result)
+    else:
+        typer.echo(result.text)
     raise typer.Exit(0 if result.ok else 1)
 
 
@@ -188,11 +190,12 @@ def show(
     file: StoredJournal,
     last: Annotated[int, typer.Option(min=1, help="So many rows from the end.")] = 10,
     seq: Annotated[str | None, typer.Option(help="These rows instead: FIRST-LAST or one number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Each as one JSON object a line.")] = False,
 ) -> None:
     """Print rows for a person to read."""
     from bot.shell.export import show as show_journal
 
-    show_journal(file, sys.stdout, last=last, seq=parse_range(seq) if seq else None)
+    show_journal(file, sys.stdout, last=last, seq=parse_range(seq) if seq else None, as_json=as_json)
 
 
 def parse_range(text: str) -> tuple[int, int]:
@@ -207,29 +210,30 @@ def parse_range(text: str) -> tuple[int, int]:
 
 
 @config.command()
-def check(env_file: EnvFile = None) -> None:
+def check(env_file: EnvFile = None, as_json: AsJson = False) -> None:
     """Say whether the settings can be used."""
     from bot.settings import load, settings_sha256
 
-    settings = load(os.environ, env_file or dotenv())
-    names = ", ".join(pair.name for pair in settings.config.pairs)
-    typer.echo(f"settings are complete: mode {settings.config.mode}, pairs {names}")
-    typer.echo(f"settings_sha256 {settings_sha256(settings.config)}")
+    config = load(os.environ, env_file or dotenv()).config
+    names, sha256 = [pair.name for pair in config.pairs], settings_sha256(config)
+    if as_json:
+        print_json({"mode": config.mode, "pairs": names, "settings_sha256": sha256})
+        return
+    typer.echo(f"settings are complete: mode {config.mode}, pairs {', '.join(names)}")
+    typer.echo(f"settings_sha256 {sha256}")
 
 
 @config.command("show")
 def show_config(
     env_file: EnvFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print every setting with its value and where that comes from; secrets as asterisks."""
     from bot.settings import describe
 
     rows = describe(os.environ, env_file or dotenv())
     if as_json:
-        typer.echo(
-            json.dumps({row.variable: {"value": row.value, "source": row.source} for row in rows}, indent=2)
-        )
+        print_json({row.variable: {"value": row.value, "source": row.source} for row in rows})
         return
     width = max(len(row.variable) for row in rows)
     for row in rows:
@@ -238,6 +242,7 @@ def show_config(
 
 @app.command()
 def health(
+    *,
     journal_file: Annotated[
         Path | None,
         typer.Option("--journal", envvar="BASISBOT_JOURNAL", help="The journal.", show_envvar=True),
@@ -248,16 +253,24 @@ def health(
     ready: Annotated[
         bool, typer.Option("--ready", help="Ask the living run instead whether it is safe to trade.")
     ] = False,
+    wait_s: Annotated[
+        float, typer.Option(min=0, help="With --ready: ask again for so many seconds until it is.")
+    ] = 0,
     env_file: EnvFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Read the last row of a journal: exit 0 when there is one and it is recent."""
     if ready:
         from bot.access import find_port
-        from bot.shell.client import read_readiness
+        from bot.shell.client import await_readiness
 
-        found = read_readiness(find_port(os.environ, env_file or dotenv()))
+        found = await_readiness(find_port(os.environ, env_file or dotenv()), wait_s)
         why = [f"{name}: {one}" for name, reasons in found.why.items() for one in reasons]
-        typer.echo("ready" if found.ready else f"not ready: {'; '.join(why) or found.stopping or 'starting'}")
+        if as_json:
+            print_json(found)
+        else:
+            reason = "; ".join(why) or found.stopping or "starting"
+            typer.echo("ready" if found.ready else f"not ready: {reason}")
         raise typer.Exit(0 if found.ready else 1)
     if journal_file is None:
         raise typer.BadParameter("name a journal, or ask the run by --ready", param_hint="--journal")
@@ -265,7 +278,10 @@ def health(
 
     last = read_health(journal_file)
     fine = last.age_s <= max_age_s
-    typer.echo(f"{'healthy' if fine else 'stale'}: row {last.seq}, written {last.age_s:.1f} s ago")
+    if as_json:
+        print_json({"healthy": fine, "seq": last.seq, "age_s": last.age_s})
+    else:
+        typer.echo(f"{'healthy' if fine else 'stale'}: row {last.seq}, written {last.age_s:.1f} s ago")
     raise typer.Exit(0 if fine else 1)
 
 

@@ -6,29 +6,32 @@ needs when it runs.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.options import AsJson, EnvFile, dotenv, print_json
+
+if TYPE_CHECKING:
+    from bot.shell.daemon import Outcome
+
 OUT = Path("out/rehearsal")
-EnvFile = Annotated[
-    Path | None, typer.Option("--env-file", help="Settings, in place of .env.", exists=True, dir_okay=False)
-]
+STAY_DOWN = "--stay-down"  # what `bot.__main__`, where exit codes are made, looks for
 StayDown = Annotated[
     bool,
     typer.Option(
-        "--stay-down", help="End with 0 instead of 4 when refused, so that nothing starts it over and over."
+        STAY_DOWN, help="End with 0 instead of 4 when refused, so that nothing starts it over and over."
     ),
 ]
 Faults = Annotated[
     str,
     typer.Option(
         "--faults",
-        help='What goes wrong: "at=5s disconnect usdm.private; at=9s adl", or "seed=7" for a drawn plan.',
+        help='What goes wrong: "at=5s disconnect usdm.private; at=9s adl", or "seed=7" for a drawn plan; '
+        '"list" prints all there is.',
     ),
 ]
 LiveFeeds = Annotated[
@@ -51,22 +54,16 @@ def run(
         Path | None, typer.Option("--journal", help="The journal to go on with.", dir_okay=False)
     ] = None,
     stay_down: StayDown = False,
+    as_json: AsJson = False,
 ) -> None:
     """Trade: on paper with live prices, on a test network, or live, as BASISBOT_MODE says."""
-    from bot.knobs import ConfigError
     from bot.wiring.live import run_live
     from bot.wiring.venues import LiveOptions
 
-    options = LiveOptions(environ=dict(os.environ), env_file=env_file or _dotenv(), journal=journal_file)
-    try:
-        outcome = run_live(options)
-    except ConfigError as refusal:
-        if not stay_down:
-            raise
-        typer.echo(f"basisbot: {refusal}", err=True)
-        return
-    typer.echo(f"{'stopped' if outcome.clean else 'stopped before it was done'}: {outcome.reason}", err=True)
-    raise typer.Exit(outcome.exit_code)
+    _leave(
+        run_live(LiveOptions(environ=dict(os.environ), env_file=env_file or dotenv(), journal=journal_file)),
+        as_json,
+    )
 
 
 def rehearse(  # noqa: PLR0913 - the parameters of a verb are the options of the command line
@@ -83,29 +80,38 @@ def rehearse(  # noqa: PLR0913 - the parameters of a verb are the options of the
         int, typer.Option(min=0, max=65533, help="With --serve: spot here, the others next; 0: free ones.")
     ] = 0,
     stay_down: StayDown = False,
+    as_json: AsJson = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
-    """Trade servers on this machine that speak the venue's protocol: no account, no money.
+    """Trade servers on this machine that speak the venue's protocol: no account is needed, no money is lost.
 
     With --serve the first line on standard output is one JSON object with the roots and the keys of the
     servers, for any client of the venue.
     """
-    from bot.knobs import ConfigError
-    from bot.wiring.rehearse import RehearsalOptions, rehearse_once, serve_servers
+    from bot.wiring.rehearse import RehearsalOptions, faults_there_are, rehearse_once, serve_servers
 
+    if faults == "list":
+        typer.echo(faults_there_are())
+        return
     options = RehearsalOptions(
         environ=dict(os.environ), env_file=env_file, feeds=tuple(feed or ()), faults=faults, out=out
     )
     if serve:
         serve_servers(options, port, with_parent=with_parent)
         return
-    try:
-        outcome = rehearse_once(options)
-    except ConfigError as refusal:
-        if not stay_down:
-            raise
-        typer.echo(f"basisbot: {refusal}", err=True)
-        return
+    typer.echo(
+        f"rehearsing until Ctrl-C; look at it by `basisbot status --journal {options.journal}`", err=True
+    )
+    _leave(rehearse_once(options), as_json)
+
+
+def _leave(outcome: Outcome, as_json: bool) -> None:
+    """Say how a run ended, and end the process likewise."""
+    if as_json:
+        print_json({"clean": outcome.clean, "reason": outcome.reason})
+    else:
+        ending = "stopped" if outcome.clean else "stopped before it was done"
+        typer.echo(f"{ending}: {outcome.reason}", err=True)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -116,7 +122,10 @@ def record(
     part_min: Annotated[
         int, typer.Option(min=1, help="Minutes in one part; a crash loses at most the one being written.")
     ] = 10,
-    free_mb: Annotated[int, typer.Option(min=0, help="Stop while so much is free on the disk.")] = 1024,
+    free_mb: Annotated[
+        int, typer.Option(min=0, help="Stop when no more than that is free on the disk.")
+    ] = 1024,
+    as_json: AsJson = False,
 ) -> None:
     """Record the raw frames of the configured legs, for `basisbot paper`, until told to stop."""
     from bot.wiring.record import RecordOptions, record_feeds
@@ -124,36 +133,33 @@ def record(
     frames = record_feeds(
         RecordOptions(
             environ=dict(os.environ),
-            env_file=env_file or _dotenv(),
+            env_file=env_file or dotenv(),
             out=out,
             part_s=part_min * 60,
             free_bytes=free_mb << 20,
         )
     )
-    typer.echo(f"{frames} frames in {out}")
+    if as_json:
+        print_json({"frames": frames, "folder": str(out)})
+    else:
+        typer.echo(f"{frames} frames in {out}")
 
 
 def doctor(
     env_file: EnvFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check everything that can be checked before an account is traded; exit 0 when nothing failed."""
     from bot.wiring.doctor import examine, failures
     from bot.wiring.venues import LiveOptions
 
-    found = examine(LiveOptions(environ=dict(os.environ), env_file=env_file or _dotenv()))
+    found = examine(LiveOptions(environ=dict(os.environ), env_file=env_file or dotenv()))
     failed = failures(found)
     if as_json:
-        rows = [{"check": one.check, "verdict": one.verdict.value, "text": one.text} for one in found]
-        typer.echo(json.dumps({"ok": not failed, "findings": rows}, indent=2))
+        print_json({"ok": not failed, "findings": found})
     else:
         width = max(len(one.check) for one in found)
         for one in found:
             typer.echo(f"{one.verdict.value:4}  {one.check:{width}}  {one.text}")
     sys.stdout.flush()
     raise typer.Exit(1 if failed else 0)
-
-
-def _dotenv() -> Path | None:
-    path = Path(".env")
-    return path if path.is_file() else None

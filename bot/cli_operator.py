@@ -12,9 +12,8 @@ from typing import Annotated
 
 import typer
 
-EnvFile = Annotated[
-    Path | None, typer.Option("--env-file", help="Settings, in place of .env.", exists=True, dir_okay=False)
-]
+from bot.options import AsJson, EnvFile, dotenv, print_json
+
 JournalFile = Annotated[
     Path | None,
     typer.Option("--journal", help="The run's journal, beside which it keeps its token.", dir_okay=False),
@@ -22,7 +21,6 @@ JournalFile = Annotated[
 Pair = Annotated[str, typer.Argument(help="A pair's name; without one: everything.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.")]
 Actor = Annotated[str, typer.Option("--actor", help="Who; without it: the user's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 MEANINGS = {
     "pause": "Open nothing; drift and repair go on.",
     "reduce": "Only what shrinks a position.",
@@ -41,14 +39,12 @@ def register(app: typer.Typer) -> None:
 
 def status(env_file: EnvFile = None, journal_file: JournalFile = None, as_json: AsJson = False) -> None:
     """Show what a living run holds, what binds it and what it earned."""
-    from msgspec.json import encode
-
     from bot.access import find_access
     from bot.shell.client import print_status, read_status
 
-    state = read_status(find_access(os.environ, env_file or _dotenv(), journal_file))
+    state = read_status(find_access(os.environ, env_file or dotenv(), journal_file))
     if as_json:
-        typer.echo(encode(state))
+        print_json(state)
     else:
         print_status(state)
 
@@ -62,23 +58,16 @@ def _order(verb: str) -> Callable[..., None]:
         journal_file: JournalFile = None,
         as_json: AsJson = False,
     ) -> None:
-        from msgspec.json import encode
-
         from bot.access import find_access, user_name
         from bot.shell.client import give_order
         from bot.shell.dialogue import Wish
 
-        access = find_access(os.environ, env_file or _dotenv(), journal_file)
+        access = find_access(os.environ, env_file or dotenv(), journal_file)
         done = give_order(access, verb, Wish(reason, actor or user_name(), pair))
         if as_json:
-            typer.echo(encode(done))
+            print_json(done)
             return
         modes = ", ".join(f"{name} {mode}" for name, mode in done.in_force.items())
         typer.echo(f"row {done.seq}: {verb} {'everything' if pair == '*' else pair}; now {modes}")
 
     return order
-
-
-def _dotenv() -> Path | None:
-    path = Path(".env")
-    return path if path.is_file() else None

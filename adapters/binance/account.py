@@ -141,7 +141,8 @@ class AccountAnswers:
         return margins | held.balances
 
     async def _positions(self) -> tuple[PositionHeld, ...]:
-        """Positions in what is traded here; somebody else's contracts have no cost that we could state."""
+        """All positions.  Those in somebody else's contracts are told by their quantity alone: what they cost
+        cannot be stated here, and that they share our margin is a difference whatever it was."""
         rest, known = self._of.rest, self._of.instruments
         body = await rest.read(requests.positions(rest.market), urgent=True)
         held = []
@@ -150,6 +151,8 @@ class AccountAnswers:
                 raise Drift(f"{stated.instrument} is held in hedge mode; set one-way mode")
             if stated.instrument in known:
                 held.append(statements.held(known[stated.instrument], stated))
+            elif stated.qty:
+                held.append(PositionHeld(stated.instrument, stated.qty, ZERO))
         return tuple(held)
 
     async def _open_orders(self) -> tuple[tuple[ClientId, ...], tuple[ForeignOrder, ...]]:

@@ -28,6 +28,7 @@ from adapters.binance.queries import OrderAnswers, trades_of
 from adapters.binance.reference import Given, Reference, follow_clock, measure_offset_ns
 from adapters.binance.replies import Failure, Trade
 from adapters.binance.rest import Access, Refused, Rest, VenueClock
+from adapters.binance.settlements import follow_settlements
 from adapters.binance.told import Told
 from adapters.errors import FeedError
 from adapters.materiality import Materiality
@@ -149,6 +150,7 @@ class Desk:
                 self._parts = parts = _Parts(self, tell, group, self._network)
                 group.create_task(follow_clock(self.rest))
                 group.create_task(reference.run())
+                group.create_task(follow_settlements(self.rest, self.instruments, emit))
                 group.create_task(feed.run())
                 group.create_task(parts.private.run())
                 group.create_task(parts.keep_orders())

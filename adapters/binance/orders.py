@@ -32,6 +32,7 @@ from bot.model.facts import (
     ChannelLost,
     ChannelOpened,
     OrderRejected,
+    OrderStatus,
     OrderUncertain,
     ProtocolDrift,
 )
@@ -114,7 +115,7 @@ class Answers:
             self.doubt(sent, "an answer for another order")
             return
         self._told.named(order.instrument, order.venue_order_id, order.client_id)
-        if isinstance(sent, PlaceOrder):
+        if isinstance(sent, PlaceOrder) and order.status is not OrderStatus.REJECTED:
             self._told.accepted(replies.accepted(order))
             self._on_accepted(sent.client_id)
         for trade in order.trades:

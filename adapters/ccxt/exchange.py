@@ -16,6 +16,7 @@ import asyncio
 import importlib
 import ipaddress
 import json
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -134,13 +135,13 @@ def open_books(access: Access, clock: Clock, budget: RateBudget) -> Exchange:
 
 
 def _opened(access: Access, credentials: dict[str, Any], clock: Clock, budget: RateBudget) -> Exchange:
-    base = getattr(library(), access.name, None)
-    if base is None:
-        base = getattr(importlib.import_module("ccxt.async_support"), access.name, None)
-    if base is None:
+    streaming, asking = library(), importlib.import_module("ccxt.async_support")
+    if access.name not in asking.exchanges:
         raise FeedError(f"ccxt knows no exchange {access.name!r}; check the first part of the pairs' names")
+    base = getattr(streaming if access.name in streaming.exchanges else asking, access.name)
     options = {**_OPTIONS, **access.options}
-    exchange = _bounded(base)({**credentials, "enableRateLimit": False, "options": options})
+    bounded = type(base.__name__, (Wire, base), {})  # ccxt goes by the name
+    exchange: Exchange = bounded({**credentials, "enableRateLimit": False, "options": options})
     if access.is_demo and "demo" in exchange.urls:  # Binance's futures refuse ccxt's sandbox mode
         exchange.enable_demo_trading(True)
     elif access.is_demo:
@@ -150,69 +151,64 @@ def _opened(access: Access, credentials: dict[str, Any], clock: Clock, budget: R
     return exchange
 
 
-def _bounded(base: type) -> type:
-    """``base`` with the changes of the module head; its name stays, since ccxt uses it."""
-    aiohttp = importlib.import_module("aiohttp")
-    unsent = (aiohttp.ClientConnectorError, OSError)
-    failure = library().BaseError
+_Class: Any = object  # some class of ccxt, by the time one is made
 
-    class Bounded(base):  # type: ignore[misc]
-        our_clock: Clock
-        budget: RateBudget
-        allow_remote = True
-        on_throttled: OnThrottled | None = None
 
-        async def fetch2(
-            self, path: Any, api: Any = "public", method: Any = "GET", params: Any = None, config: Any = None
-        ) -> Any:
-            params, config = params or {}, config or {}
-            cost = ceil(self.calculate_rate_limiter_cost(api, method, path, params, config) * _UNITS)
-            send = SENDING.get()
-            while wait_ns := self.budget.allow(
-                cost, send is not None and send.urgent, self.our_clock.now_ns()
-            ):
-                if send is not None:
-                    raise Unaffordable
-                await asyncio.sleep(wait_ns / 1e9)
-            return await super().fetch2(path, api, method, params, config)
+class Wire(_Class):  # type: ignore[misc]
+    """The changes of the module head, laid over a class of ccxt by `_opened`."""
 
-        async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-            _check(url, self.allow_remote)
-            send = SENDING.get()
-            attempt = Attempt() if send is None else send.attempt
-            attempt.left, attempt.status, attempt.body = True, 0, ""
-            try:
-                return await super().fetch(url, method, headers, body)
-            except failure as error:
-                attempt.left = attempt.status != 0 or not isinstance(error.__cause__, unsent)
-                raise
+    our_clock: Clock
+    budget: RateBudget
+    allow_remote = True
+    on_throttled: OnThrottled | None = None
 
-        def on_rest_response(self, code: int, *answer: Any) -> Any:
-            _, _, _, headers, body, *_ = answer
-            send = SENDING.get()
+    async def fetch2(
+        self, path: Any, api: Any = "public", method: Any = "GET", params: Any = None, config: Any = None
+    ) -> Any:
+        params, config = params or {}, config or {}
+        cost = ceil(self.calculate_rate_limiter_cost(api, method, path, params, config) * _UNITS)
+        send = SENDING.get()
+        while wait_ns := self.budget.allow(cost, send is not None and send.urgent, self.our_clock.now_ns()):
             if send is not None:
-                send.attempt.status, send.attempt.body = code, body
-            waits = {name.lower(): value for name, value in headers.items() if name.lower() == "retry-after"}
-            until_ns = self.budget.saw_reply(code, waits, self.our_clock.now_ns())
-            if until_ns is not None and self.on_throttled is not None:
-                self.on_throttled(code, until_ns)
-            return super().on_rest_response(code, *answer)
+                raise Unaffordable
+            await asyncio.sleep(wait_ns / 1e9)
+        return await super().fetch2(path, api, method, params, config)
 
-        def on_json_response(self, text: str) -> Any:
-            return json.loads(text, parse_float=str)
+    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        _check(url, self.allow_remote)
+        send = SENDING.get()
+        attempt = Attempt() if send is None else send.attempt
+        attempt.left, attempt.status, attempt.body = True, 0, ""
+        try:
+            return await super().fetch(url, method, headers, body)
+        except library().BaseError as error:
+            unsent = (importlib.import_module("aiohttp").ClientConnectorError, socket.gaierror)
+            attempt.left = attempt.status != 0 or not isinstance(error.__cause__, unsent)
+            raise
 
-        def client(self, url: str) -> Any:
-            _check(url, self.allow_remote)
-            return super().client(url)
+    def on_rest_response(self, code: int, *answer: Any) -> Any:
+        _, _, _, headers, body, *_ = answer
+        send = SENDING.get()
+        if send is not None:
+            send.attempt.status, send.attempt.body = code, body
+        waits = {name.lower(): value for name, value in headers.items() if name.lower() == "retry-after"}
+        until_ns = self.budget.saw_reply(code, waits, self.our_clock.now_ns())
+        if until_ns is not None and self.on_throttled is not None:
+            self.on_throttled(code, until_ns)
+        return super().on_rest_response(code, *answer)
 
-        def amount_to_precision(self, symbol: Any, amount: Any) -> Any:
-            return amount
+    def on_json_response(self, text: str) -> Any:
+        return json.loads(text, parse_float=str)
 
-        def price_to_precision(self, symbol: Any, price: Any) -> Any:
-            return price
+    def client(self, url: str) -> Any:
+        _check(url, self.allow_remote)
+        return super().client(url)
 
-    Bounded.__name__ = Bounded.__qualname__ = base.__name__
-    return Bounded
+    def amount_to_precision(self, symbol: Any, amount: Any) -> Any:
+        return amount
+
+    def price_to_precision(self, symbol: Any, price: Any) -> Any:
+        return price
 
 
 def _check(url: str, allow_remote: bool) -> None:

@@ -89,23 +89,24 @@ class Feed:
 
     async def watch(self, leg: Leg) -> None:
         """Tell one book, for ever."""
-        book, tries = Book(), 0
+        book, tries, last = Book(), 0, 0
         while True:
             try:
                 async with asyncio.timeout(SILENCE_S):
                     told = await self._next(leg)
                 self._on_book(leg, book, told)
-                tries = 0
+                tries, last = 0, int(told.get("nonce") or 0)
                 continue
             except self._gap:
                 self._gaps += 1
-                last = int(getattr(self._books.orderbooks.get(leg.symbol), "nonce", 0) or 0)
+                # ccxt does not say what came instead
                 self._emit(BookGapped(leg.id, last + 1, 0, self._clock.now_ns()))
                 self._filters[leg.id].is_pending = True
                 continue
             except TimeoutError:
-                reason = f"{leg.symbol}: no book for {SILENCE_S:.0f} s"
+                reason = f"{leg.symbol}: no book for {SILENCE_S:g} s"
                 await self._books.close()
+                self._books.open()
             except self._failures as error:
                 reason = f"{leg.symbol}: {type(error).__name__}"
             self._lose(leg, reason)
@@ -154,7 +155,8 @@ class Feed:
         while True:
             try:
                 if leg.instrument.kind is Kind.PERP:
-                    update = _mark_of(await self._rates.fetch_funding_rate(leg.symbol), self._clock.now_ns())
+                    told = await answered(self._rates.fetch_funding_rate(leg.symbol))
+                    update = _mark_of(told, self._clock.now_ns())
                     marks.on_update(update, self._clock.now_ns())
                     if update.next_ns > settled_ns and await self._settled(leg):
                         settled_ns = update.next_ns

@@ -128,7 +128,7 @@ class CcxtGateway:
 
     async def _learn(self, exchange: Any, books: Any) -> None:
         """Read the instruments and tell them; tries for ever where the exchange does not answer."""
-        tries = 0
+        tries, told = 0, ""
         while True:
             try:
                 await measure_time(exchange, self._time)
@@ -137,8 +137,10 @@ class CcxtGateway:
                 for name in self._options.legs:
                     self._list(await read_leg(exchange, name))
             except failures() as error:
-                for account in self._accounts:
-                    self._emit(ChannelLost(account, Channel.ORDERS, type(error).__name__))
+                reason = type(error).__name__
+                for account in self._accounts if reason != told else ():
+                    self._emit(ChannelLost(account, Channel.ORDERS, reason))
+                told = reason
             else:
                 return
             await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])

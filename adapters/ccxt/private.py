@@ -49,7 +49,7 @@ class Private:
 
     async def run(self, account: AccountId, legs: Sequence[Leg]) -> None:
         """Bring the account's events, for ever."""
-        tries, heard_ms = 0, self._desk.time.now_ns() // _MS
+        tries, heard_ms, told = 0, self._desk.time.now_ns() // _MS, ""
         while True:
             watches = self._watches(account, legs)
             tasks = [asyncio.ensure_future(watch()) for watch in watches]
@@ -57,7 +57,7 @@ class Private:
             try:
                 done, _ = await asyncio.wait((*tasks, arming), return_when=asyncio.FIRST_COMPLETED)
                 if arming in done and arming.exception() is None:
-                    tries = 0
+                    tries, told = 0, ""
                     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 error = next(one.exception() for one in done if one.exception() is not None)
             finally:
@@ -66,9 +66,11 @@ class Private:
                 await asyncio.gather(*tasks, arming, return_exceptions=True)
             if not isinstance(error, (*self._failures, TimeoutError)):
                 raise error or RuntimeError("a watch ended")
-            self.losses += 1
-            heard_ms = self._desk.time.now_ns() // _MS - _MARGIN_MS
-            self._emit(ChannelLost(account, Channel.PRIVATE, type(error).__name__))
+            if not told:
+                self.losses += 1
+                heard_ms = self._desk.time.now_ns() // _MS - _MARGIN_MS
+            if told != (told := type(error).__name__):
+                self._emit(ChannelLost(account, Channel.PRIVATE, told))
             await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
             tries += 1
 

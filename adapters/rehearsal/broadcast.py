@@ -32,10 +32,6 @@ class Broadcast:
     def is_followed(self, stream: str) -> bool:
         return stream in self._ears
 
-    @property
-    def followed(self) -> tuple[str, ...]:
-        return tuple(self._ears)
-
     def tell(self, stream: str, data: bytes) -> None:
         for ear in tuple(self._ears.get(stream, ())):
             ear(data)

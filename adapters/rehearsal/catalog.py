@@ -28,8 +28,6 @@ MARKETS = ("spot", "usdm", "coinm")
 
 Json = dict[str, Any]
 
-_FUNDING_H = 8  # where fundingInfo does not name a perpetual
-
 
 def _limit(kind: str, interval: str, count: int, limit: int) -> Json:
     return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
@@ -112,10 +110,6 @@ class Catalog:
         contracts = [one for one in self._traded.values() if one.id.startswith(f"{VENUE}:{market}:")]
         symbols = [one.id.rsplit(":", 1)[1] for one in contracts]
         return [self._fundings[symbol] for symbol in symbols if symbol in self._fundings]
-
-    def funding_h(self, symbol: str) -> int:
-        """Hours between two settlements of a perpetual."""
-        return int(self._fundings.get(symbol, {}).get("fundingIntervalHours", _FUNDING_H))
 
     def _read(self, name: str, data: bytes) -> None:
         try:

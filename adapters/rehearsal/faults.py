@@ -1,9 +1,9 @@
 """What can go wrong between a bot and its venue: the switches, and scripts that throw them.
 
 A script is written by time (``at=5s disconnect usdm.private for=3s; at=9s adl``) or drawn from a seed
-(``seed=7 for=300s``).  `FAULTS` is the one table of what there is; `adapters.rehearsal.disturbed` does what it says
-to the bytes between the venue's doors and whoever knocks, and pulls the levers of the simulated venue.  What
-must stay true: a script means the same in every run, and no wall clock is read.
+(``seed=7 for=300s``).  `FAULTS` is the one table of what there is; `adapters.rehearsal.disturbed` does what
+it says to the bytes between the venue's doors and whoever knocks, `adapters.rehearsal.levers` to the venue
+itself.  What must stay true: a script means the same in every run, and no wall clock is read.
 """
 
 from __future__ import annotations

@@ -130,6 +130,7 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     account.positions = {held.instrument: Position(held.qty, held.cost) for held in fact.positions}
     account.foreign = fact.foreign_orders
     if account.baseline is None:
+        account.begun_ns = fact.venue_ns
         account.baseline = dict(fact.balances)
         account.baseline_positions = {
             held.instrument: Position(held.qty, held.cost)
@@ -138,6 +139,7 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
         }
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
     elif account.adopting:
+        account.begun_ns = fact.venue_ns
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
     account.adopting = ""
     account.differences = recon.compare(store, account, fact)

@@ -15,10 +15,11 @@ from bot.model.commands import QueryAccount, QueryOrder
 from bot.model.facts import AccountReported, Channel
 from bot.model.ids import AccountId, InstrumentId
 from bot.model.instrument import Position
-from bot.model.money import ZERO, text
+from bot.model.money import COIN_QUANTUM, ZERO, text
 from bot.model.store import Account, Store
 
 ANSWER_DUE_NS = 10_000_000_000
+LATE_NS = 3_600_000_000_000  # a venue may list a payment later than it was made; the books hear it once
 
 
 def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
@@ -51,7 +52,8 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             due = not account.reconciled and not account.differences
             due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if account.differences else every_ns)
         if due:
-            queries.append(QueryAccount(account_id, account.told_ns, _known_trades(store, account_id)))
+            since_ns = max(account.begun_ns, account.told_ns - LATE_NS)
+            queries.append(QueryAccount(account_id, since_ns, _known_trades(store, account_id)))
     return queries
 
 
@@ -77,7 +79,8 @@ def compare(store: Store, account: Account, report: AccountReported) -> tuple[st
 
     A position is compared by its quantity, and a wallet together with the costs of the contracts it
     margins: that sum does not depend on the order in which fills were heard, while the rounding of realised
-    profit does.
+    profit does.  Where the wallet itself agrees, costs may differ by what venues round them to when they
+    state them.
     """
     ledger = store.ledger
     cash = ledger.cash.get(report.account, {})
@@ -93,12 +96,13 @@ def compare(store: Store, account: Account, report: AccountReported) -> tuple[st
         if at_venue != at_home:
             found.append(f"{name}: venue {text(at_venue)}, ledger {text(at_home)}")
     moved = bool(found)
+    rounding = len(held) * COIN_QUANTUM
     for asset in dict.fromkeys((*report.balances, *cash)):
         venue, ours = report.balances.get(asset, ZERO), cash.get(asset, ZERO)
         apart = venue + _paid(store, held, asset) - ours - _paid(store, expected, asset)
         if apart and venue != ours:
             found.append(f"{asset}: venue {text(venue)}, ledger {text(ours)}")
-        elif apart and not moved:
+        elif abs(apart) > rounding and not moved:
             found.append(f"{asset}: positions cost {text(abs(apart))} {asset} more or less at the venue")
     found += [
         f"order {client_id}: open at the venue, not ours to know"
@@ -126,8 +130,12 @@ def adopt_split(store: Store, report: AccountReported) -> None:
         ours = ledger.positions.get(position.instrument)
         if ours is None or ours.cost == position.cost:
             continue
-        ledger.positions[position.instrument] = Position(position.qty, position.cost)
         asset = store.markets[position.instrument].instrument.margin_asset
+        if report.balances.get(asset) == ledger.cash[report.account].get(asset):
+            # the wallet is split as ours is: a stated cost is rounded where ours is exact
+            store.accounts[report.account].positions[position.instrument] = ours
+            continue
+        ledger.positions[position.instrument] = Position(position.qty, position.cost)
         ledger.cash[report.account][asset] = report.balances[asset]
         for name in store.routes.pairs_of.get(position.instrument, ()):
             for leg in store.pairs[name].legs:

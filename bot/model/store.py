@@ -148,7 +148,8 @@ class Account(Struct):
     differences: tuple[str, ...] = ()  # between the last report and the ledger
     asked_ns: int = 0  # when the unanswered query was sent; 0: none
     reported_ns: int = 0  # of the last report, by our clock
-    told_ns: int = 0  # venue time up to which every payment is known to have been told
+    begun_ns: int = 0  # venue time of the report that was taken over last; what came before is in it
+    told_ns: int = 0  # venue time of the last report, before which payments were told
     lost: dict[Channel, str] = field(default_factory=dict)
     offset_ns: int = 0
     throttled_ns: int = 0  # until when the venue answers nothing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import sys
+import time
 from typing import TypeVar
 
 import msgspec
@@ -28,6 +29,7 @@ from bot.shell.dialogue import (
 from bot.shell.state import PairView, State
 
 TIMEOUT_S = 10.0
+PAUSE_S = 0.25  # between two questions of who waits
 WIDTH = 100  # where nobody says how wide the terminal is
 Answer = TypeVar("Answer")
 # the unit below the word, so that the book fits 80 columns
@@ -50,6 +52,22 @@ def read_status(access: Access) -> State:
 def read_readiness(port: int) -> Readiness:
     """Whether it is safe to trade, and what stands against it; needs no token.  Raises `NotDone`."""
     return _ask(Access(port, ""), "GET", READY_PATH, b"", Readiness)
+
+
+def await_readiness(port: int, wait_s: float) -> Readiness:
+    """`read_readiness`, asked again until the run is ready or ``wait_s`` are over.  Raises `NotDone`."""
+    until_s = time.monotonic() + wait_s
+    while True:
+        is_over = time.monotonic() >= until_s
+        try:
+            found = read_readiness(port)
+        except NotDone:
+            if is_over:
+                raise
+        else:
+            if found.ready or is_over:
+                return found
+        time.sleep(PAUSE_S)
 
 
 def give_order(access: Access, verb: str, wish: Wish) -> Done:

@@ -54,18 +54,8 @@ Step = Callable[[Store, int, tuple[AnyFact, ...]], tuple[Admitted, ...]]
 Refold = Callable[[Store, Entry], None]
 
 _DURABLE_FIRST: frozenset[type] = frozenset(
-    {
-        PlaceOrder,
-        CancelOrder,
-        QueryOrder,
-        QueryAccount,
-        SetMode,
-        ModeOrdered,
-        StopOrdered,
-        SettingsChanged,
-        Stopped,
-        Booted,
-    }  # fmt: skip
+    {PlaceOrder, CancelOrder, QueryOrder, QueryAccount, SetMode}
+    | {ModeOrdered, StopOrdered, SettingsChanged, Stopped, Booted}
 )
 _SAID_ONCE: frozenset[type] = frozenset(
     {OrderFilled, ForcedFilled, FundingPaid, FundingSettled, InterestCharged, Transferred}

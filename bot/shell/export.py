@@ -28,23 +28,28 @@ _SECOND_NS = 1_000_000_000
 def export(path: Path, stream: TextIO) -> None:
     """Write every row of the journal as a JSON object a line.  Raises `JournalError`."""
     for entry in read_entries(path):
-        row = {
-            "seq": entry.seq,
-            "at": iso(entry.at_ns),
-            "facts": [named(fact) for fact in entry.facts],
-            "commands": [named(command) for command in entry.commands],
-        }
-        stream.write(_json(row) + "\n")
+        stream.write(_object(entry))
 
 
-def show(path: Path, stream: TextIO, *, last: int = 10, seq: tuple[int, int] | None = None) -> None:
-    """Write the last rows, or those from ``seq[0]`` to ``seq[1]``, in lines.  Raises `JournalError`."""
+def show(
+    path: Path,
+    stream: TextIO,
+    *,
+    last: int = 10,
+    seq: tuple[int, int] | None = None,
+    as_json: bool = False,
+) -> None:
+    """Write the last rows, or those from ``seq[0]`` to ``seq[1]``, in lines for a person, or as `export`
+    does.  Raises `JournalError`."""
     entries: Iterable[Entry]
     if seq is None:
         entries = deque(read_entries(path), maxlen=last)
     else:
         entries = (entry for entry in read_entries(path, until_seq=seq[1]) if entry.seq >= seq[0])
     for entry in entries:
+        if as_json:
+            stream.write(_object(entry))
+            continue
         stream.write(f"{entry.seq}  {iso(entry.at_ns)}\n")
         for sign, items in (("  ", entry.facts), ("=>", entry.commands)):
             for item in items:
@@ -72,6 +77,17 @@ def named(item: msgspec.Struct) -> dict[str, object]:
         else:
             fields[name] = _value(value)
     return fields
+
+
+def _object(entry: Entry) -> str:
+    """A row as one line of JSON."""
+    row = {
+        "seq": entry.seq,
+        "at": iso(entry.at_ns),
+        "facts": [named(fact) for fact in entry.facts],
+        "commands": [named(command) for command in entry.commands],
+    }
+    return _json(row) + "\n"
 
 
 def _time(value: object) -> object:

@@ -37,12 +37,14 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE entries(seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, facts BLOB NOT NULL,
                      commands BLOB NOT NULL, chain BLOB NOT NULL);
 """
-_SELECT = "SELECT seq, at_ns, facts, commands, chain FROM entries ORDER BY seq"
-_SELECT_AFTER = "SELECT seq, at_ns, facts, commands, chain FROM entries WHERE seq > ? ORDER BY seq"
+_SELECT = "SELECT seq, at_ns, facts, commands, chain FROM entries WHERE seq > ? ORDER BY seq"
 _INSERT = "INSERT INTO entries(seq, at_ns, facts, commands, chain) VALUES (?, ?, ?, ?, ?)"
 # rows in one statement: sqlite3 lets go of the interpreter at each, and a busy main thread makes it wait
 _SLAB_ROWS = 64
 _INSERT_SLAB = _INSERT + ", (?, ?, ?, ?, ?)" * (_SLAB_ROWS - 1)
+
+
+Mark = tuple[int, bytes]  # a row's number and its chain value
 
 
 class JournalError(Exception):
@@ -129,7 +131,7 @@ class JournalWriter:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(inputs)
-                self._stored: Iterator[tuple[object, ...]] | None = self._db.execute(_SELECT)
+                self._stored: Iterator[tuple[object, ...]] | None = self._db.execute(_SELECT, (0,))
             except (sqlite3.Error, JournalError):
                 self._db.close()
                 raise
@@ -182,6 +184,9 @@ class JournalWriter:
 
     def flush(self) -> None:
         """Wait until everything appended is durable.  Raises like `append`."""
+        if all(group.done() for group in self._waiting):  # the writer is idle: no way there and back
+            rows, self._group = self._group, []
+            self._write(rows)
         self.hand_over()
         self._drain()
 
@@ -337,9 +342,8 @@ def _other_run(path: Path, row: Row, sealed: tuple[object, ...]) -> OtherRun | N
     differ = {word: None for name, word in words.items() if getattr(here[0], name) != getattr(there[0], name)}
     if not differ:
         return None
-    return OtherRun(
-        f"journal {path}: was written with another {' and '.join(differ)}; give the same, or another file"
-    )
+    what = " and ".join(differ)
+    return OtherRun(f"journal {path}: was written with another {what}; give the same, or another file")
 
 
 def decode_row(path: Path, row: Row) -> Entry:
@@ -350,9 +354,7 @@ def decode_row(path: Path, row: Row) -> Entry:
         raise JournalError(f"journal {path}: row {row.seq} cannot be read: {failure}") from failure
 
 
-def read_rows(
-    path: Path, *, until_seq: int | None = None, after: tuple[int, bytes] = (0, b"")
-) -> Iterator[Row]:
+def read_rows(path: Path, *, until_seq: int | None = None, after: Mark = (0, b"")) -> Iterator[Row]:
     """The rows in order, read-only, their chain checked.  ``until_seq``: the last one wanted; ``after``: a
     row's number and chain value, behind which to begin.
 
@@ -365,7 +367,7 @@ def read_rows(
         try:
             _read_meta(db, path)
             before, chain = after
-            for expected, stored in enumerate(db.execute(_SELECT_AFTER, (before,)), before + 1):
+            for expected, stored in enumerate(db.execute(_SELECT, (before,)), before + 1):
                 if until_seq is not None and expected > until_seq:
                     return
                 row = _row(stored)

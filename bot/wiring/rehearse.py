@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,6 +26,9 @@ from bot.shell.daemon import Outcome
 from bot.shell.logs import configure, note
 from bot.wiring.live import run_live
 from bot.wiring.venues import JOURNAL_NAME, LiveOptions, in_loop
+
+if TYPE_CHECKING:
+    from adapters.rehearsal.faults import Script
 
 _START_S = 30.0
 _STOP_S = 5.0
@@ -40,6 +44,17 @@ class RehearsalOptions(Struct, frozen=True, kw_only=True):
     feeds: tuple[Path, ...] = ()
     faults: str = ""
 
+    @property
+    def journal(self) -> Path:
+        return self.out / JOURNAL_NAME
+
+
+def faults_there_are() -> str:
+    """Every switch that a script may throw, a line each."""
+    from adapters.rehearsal.faults import described
+
+    return described()
+
 
 def serve_servers(options: RehearsalOptions, port: int, *, with_parent: bool) -> None:
     """Serve until SIGINT or SIGTERM, or, ``with_parent``, until standard input ends.
@@ -47,14 +62,10 @@ def serve_servers(options: RehearsalOptions, port: int, *, with_parent: bool) ->
     Raises `ConfigError` for a script of faults that cannot be read, `FeedError`, and ``OSError`` for a port
     that is taken.
     """
-    from adapters.rehearsal.faults import FaultError, parse
     from adapters.rehearsal.serve import Playbill, serve_forever
 
     configure()
-    try:
-        script = parse(options.faults)
-    except FaultError as error:
-        raise ConfigError(f"--faults: {error}") from None
+    script = _script(options)
     recordings, instruments = _rehearsed(options)
     playbill = Playbill(recordings=recordings, instruments=instruments, script=script, port=port)
 
@@ -80,8 +91,9 @@ def rehearse_once(options: RehearsalOptions) -> Outcome:
     Each rehearsal has an account of its own, and so a journal of its own: an earlier one is begun afresh.
     Raises what `bot.wiring.live.run_live` does, and `ConfigError` where the servers do not start.
     """
+    _script(options)
     options.out.mkdir(parents=True, exist_ok=True)
-    journal = options.out / JOURNAL_NAME
+    journal = options.journal
     for suffix in ("", "-wal", "-shm", ".poison.json"):
         journal.with_name(journal.name + suffix).unlink(missing_ok=True)
     with _servers(options) as roots:
@@ -96,6 +108,15 @@ def rehearse_once(options: RehearsalOptions) -> Outcome:
         }
         env_file = options.env_file or _examples() / "rehearsal.env"
         return run_live(LiveOptions(environ=environ, env_file=env_file, journal=journal))
+
+
+def _script(options: RehearsalOptions) -> Script:
+    from adapters.rehearsal.faults import FaultError, parse
+
+    try:
+        return parse(options.faults)
+    except FaultError as error:
+        raise ConfigError(f"--faults: {error}") from None
 
 
 @contextmanager

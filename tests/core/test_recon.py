@@ -302,3 +302,35 @@ def test_a_report_of_another_order_under_our_id_halts_everything() -> None:
     assert [one.text for one in world.commands if isinstance(one, RaiseAlert)] == [
         f"halted: order {order.client_id}: the venue reports another order under this id"
     ]
+
+
+def test_a_cost_that_the_venue_rounds_is_no_difference_and_is_not_adopted() -> None:
+    world = hedged()
+    report = world.report(USDM)
+    (held,) = report.positions
+    told = msgspec.structs.replace(held, cost=held.cost + D("0.00000001"))
+    world.give(msgspec.structs.replace(report, positions=(told,)))
+    assert world.store.accounts[USDM].reconciled
+    assert world.store.ledger.positions[LINEAR].cost == held.cost
+    assert views.residual(world.store) == 0
+    told = msgspec.structs.replace(held, cost=held.cost + D("0.00000002"))
+    world.give(msgspec.structs.replace(report, positions=(told,)))
+    assert world.store.accounts[USDM].differences == (
+        "USDT: positions cost 0.00000002 USDT more or less at the venue",
+    )
+
+
+def test_payments_are_asked_for_an_hour_back_and_never_before_the_first_report() -> None:
+    world = hedged()
+    begun_ns = world.store.accounts[USDM].begun_ns
+    assert begun_ns
+    world.tick(after_s=400.0)
+    asked = [one for one in world.commands if isinstance(one, QueryAccount) and one.account == USDM]
+    assert [one.since_ns for one in asked] == [begun_ns]
+    world.answer_accounts()
+    world.tick(after_s=7200.0)
+    world.answer_accounts()
+    told_ns = world.store.accounts[USDM].told_ns
+    world.tick(after_s=400.0)
+    asked = [one for one in world.commands if isinstance(one, QueryAccount) and one.account == USDM]
+    assert [one.since_ns for one in asked] == [told_ns - 3_600_000_000_000]

@@ -89,7 +89,8 @@ class CcxtRehearsed:
         self._secret = secret
         self._told = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._ids = 1
+        self._ids = {leg.id: 1 for leg in self.legs}
+        self._trades = 0
         self._fences = 0
         self._stack = AsyncExitStack()
         try:
@@ -180,12 +181,26 @@ class CcxtRehearsed:
     def show(self, instrument: Instrument, bids: Sequence[Quote], asks: Sequence[Quote]) -> None:
         self.act(lambda: self._turn(instrument, "snapshot", self._snapshot(instrument, bids, asks)))
 
-    def trade(self, instrument: Instrument, price: float, qty: float, buyer_is_maker: bool) -> None:
-        self._ids += 1
+    def change(self, instrument: Instrument, bids: Sequence[Quote], asks: Sequence[Quote]) -> None:
+        """Levels of the venue's book change; a size of 0 removes one."""
+        self._ids[instrument.id] += 1
+        last = self._ids[instrument.id]
         at_ms = self.clock.now_ns() // 1_000_000
         data: dict[str, object] = {
-            "e": "aggTrade", "E": at_ms, "s": symbol_of(instrument.id), "a": self._ids, "p": repr(price),
-            "q": repr(qty), "f": self._ids, "l": self._ids, "T": at_ms, "m": buyer_is_maker, "M": True,
+            "e": "depthUpdate", "E": at_ms, "s": symbol_of(instrument.id), "U": last, "u": last,
+            "b": [[repr(price), repr(qty)] for price, qty in bids],
+            "a": [[repr(price), repr(qty)] for price, qty in asks],
+        }  # fmt: skip
+        if not instrument.is_spot:
+            data |= {"T": at_ms, "pu": last - 1, "U": last - 1}  # a first one bridges a snapshot
+        self.act(lambda: self._turn(instrument, "depth", data))
+
+    def trade(self, instrument: Instrument, price: float, qty: float, buyer_is_maker: bool) -> None:
+        self._trades += 1
+        at_ms = self.clock.now_ns() // 1_000_000
+        data: dict[str, object] = {
+            "e": "aggTrade", "E": at_ms, "s": symbol_of(instrument.id), "a": self._trades, "p": repr(price),
+            "q": repr(qty), "f": self._trades, "l": self._trades, "T": at_ms, "m": buyer_is_maker, "M": True,
         }  # fmt: skip
         self.act(lambda: self._turn(instrument, "aggTrade", data))
 
@@ -200,10 +215,11 @@ class CcxtRehearsed:
     def _snapshot(
         self, instrument: Instrument, bids: Sequence[Quote], asks: Sequence[Quote]
     ) -> dict[str, object]:
-        self._ids += 1
+        self._ids[instrument.id] += 1
+        last = self._ids[instrument.id]
         at_ms = self.clock.now_ns() // 1_000_000
         data: dict[str, object] = {
-            "lastUpdateId": self._ids,
+            "lastUpdateId": last,
             "bids": [[repr(price), repr(qty)] for price, qty in bids],
             "asks": [[repr(price), repr(qty)] for price, qty in asks],
         }
@@ -228,6 +244,10 @@ class CcxtRehearsed:
 
     def wait(self) -> list[AnyFact]:
         return self.loop.run_until_complete(self._fence())
+
+    def working_on(self, leg: Instrument) -> None:
+        """Have every move of a book told."""
+        self.gateways[leg.id.split(":")[0]].working(frozenset({leg.id}))
 
     def submit(self, command: Outward) -> None:
         name = command.account if isinstance(command, QueryAccount) else command.instrument

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from adapters.ws import PING_S, PONG_S
 from tests.virtual.laws import broken
-from tests.virtual.rig import Story, by_tcp, play
+from tests.virtual.rig import by_tcp, play
+from tests.virtual.story import Story
 
 STRIKES_S = 3.0  # the first clip is filled, the second is about to be
 SECONDS = STRIKES_S + PING_S + PONG_S + 8.0  # a dead socket is noticed by a ping; then it is to recover

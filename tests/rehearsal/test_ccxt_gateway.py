@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 
-from adapters.ccxt.exchange import Access
+from adapters.ccxt import feed, gateway, private
+from adapters.ccxt.exchange import Access, open_exchange
 from adapters.ccxt.gateway import CcxtGateway, CcxtOptions
 from adapters.errors import FeedError
 from adapters.rehearsal.seam import Cut, Door, Line, Peer, Request, Response
@@ -16,6 +18,7 @@ from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, TimeInForc
 from bot.model.facts import (
     AccountReported,
     AnyFact,
+    BookGapped,
     BookSeen,
     Channel,
     ChannelLost,
@@ -24,8 +27,10 @@ from bot.model.facts import (
     FundingPaid,
     FundingSettled,
     InstrumentListed,
+    InstrumentStatusSeen,
     MarkSeen,
     OrderAccepted,
+    OrderExpired,
     OrderFilled,
     OrderRejected,
     OrderReported,
@@ -35,7 +40,7 @@ from bot.model.facts import (
     Throttled,
 )
 from bot.model.ids import ClientId, InstrumentId
-from bot.model.instrument import Side
+from bot.model.instrument import Instrument, Side
 from bot.model.money import exact_arithmetic
 from tests.adapters.contract import ASKS, BIDS, GatewayContract, of
 from tests.adapters.paper.build import LINEAR, make_config
@@ -87,7 +92,22 @@ class Mistreated:
 
     def accept(self, target: str, peer: Peer) -> Line | Response:
         self._scene.peers.append((target, peer))
-        return self._door.accept(target, peer)
+        return self._door.accept(target, Leaky(peer, self._scene))
+
+
+class Leaky:
+    """A socket that loses what the venue says, while the scene says so."""
+
+    def __init__(self, peer: Peer, scene: Scene) -> None:
+        self._scene = scene
+        self._peer = peer
+
+    def send(self, payload: bytes) -> None:
+        if not self._scene.is_leaking:
+            self._peer.send(payload)
+
+    def close(self, code: int, reason: str) -> None:
+        self._peer.close(code, reason)
 
 
 class Scene:
@@ -96,6 +116,7 @@ class Scene:
     def __init__(self) -> None:
         self.orders = 0
         self.is_shut = False
+        self.is_leaking = False
         self.spoil: Reply | None = None
         self.peers: list[tuple[str, Peer]] = []
         self.rehearsed = CcxtRehearsed(around=lambda door: Mistreated(door, self))
@@ -132,7 +153,8 @@ def test_it_tells_first_what_it_trades(scene: Scene) -> None:
     for leg in scene.rehearsed.legs:
         told = listed[leg.id]
         differ = {name for name in leg.__struct_fields__ if getattr(told, name) != getattr(leg, name)}
-        assert differ <= {"maker_rate", "taker_rate", "margin_asset"}
+        assert differ <= {"maker_rate", "taker_rate", "margin_asset", "brackets"}
+        assert told.brackets[: len(leg.brackets)] == leg.brackets
         assert 0 < told.maker_rate <= told.taker_rate
         first = next(n for n, fact in enumerate(greeting) if isinstance(fact, InstrumentListed))
         assert first < next(n for n, fact in enumerate(greeting) if isinstance(fact, ChannelOpened))
@@ -217,6 +239,74 @@ def test_a_lost_market_stream_is_told_and_opened_again(scene: Scene) -> None:
     (lost,) = rehearsed.heard(ChannelLost)
     assert (lost.account, lost.channel) == (rehearsed.linear.account, Channel.MARKET)
     rehearsed.loop.run_until_complete(rehearsed.until(lambda: opened in rehearsed.facts))
+
+
+@pytest.mark.parametrize("market", ["spot", "linear"])
+def test_a_missing_update_is_a_gap_and_the_book_is_right_again(scene: Scene, market: str) -> None:
+    rehearsed = scene.rehearsed
+    leg = getattr(rehearsed, market)
+    opened = ChannelOpened(leg.account, Channel.MARKET)
+    rehearsed.loop.run_until_complete(
+        rehearsed.until(lambda: opened in (*rehearsed.greeting, *rehearsed.facts))
+    )
+    rehearsed.working_on(leg)
+    rehearsed.change(leg, ((59_999.0, 1.5),), ())  # follows nothing that was told, since tests set books
+    rehearsed.loop.run_until_complete(rehearsed.until(lambda: top_of(rehearsed.facts, leg) == 1.5))
+    rehearsed.facts.clear()
+    scene.is_leaking = True
+    for n in range(500):
+        rehearsed.change(leg, ((59_999.0, 2.0 + n / 1000),), ())
+    scene.is_leaking = False
+    rehearsed.change(leg, ((59_998.0, 7.0),), ())
+    (gap,) = rehearsed.heard(BookGapped)
+    assert gap.instrument == leg.id
+    (seen, *_) = rehearsed.heard(BookSeen)
+    assert seen.bids[0] == (59_999.0, 2.499)
+
+
+def test_a_market_that_does_not_trade_is_told(linear: CcxtRehearsed) -> None:
+    linear.stop(linear.linear)
+    linear.act(lambda: linear.world.set_status(LINEAR_ID, "SETTLING"))
+    linear.act(lambda: linear.begin(linear.linear))
+    (told,) = linear.heard(InstrumentStatusSeen)
+    assert (told.instrument, told.status) == (linear.linear.id, "INACTIVE")
+
+
+def test_a_market_stream_that_falls_silent_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "SILENCE_S", 0.3)  # the venue of this test tells one book and no more
+    rehearsed = CcxtRehearsed(CcxtRehearsed.linear)
+    try:
+        (lost,) = rehearsed.heard(ChannelLost)
+        assert (lost.channel, lost.reason) == (Channel.MARKET, "BTC/USDT:USDT: no book for 0.3 s")
+        (opened, *_) = rehearsed.heard(ChannelOpened)
+        assert opened == ChannelOpened(rehearsed.linear.account, Channel.MARKET)
+    finally:
+        rehearsed.close()
+
+
+def test_an_exchange_without_streams_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened_mute(*how: Any) -> Any:
+        exchange = open_exchange(*how)
+        exchange.has |= dict.fromkeys(
+            ("watchOrders", "watchMyTrades", "watchBalance", "watchPositions"), False
+        )
+        return exchange
+
+    monkeypatch.setattr(gateway, "open_exchange", opened_mute)
+    monkeypatch.setattr(private, "POLL_S", 0.05)
+    rehearsed = CcxtRehearsed(CcxtRehearsed.linear)
+    try:
+        rest = order(rehearsed.linear, Side.BUY, "0.5", "59999.5", TimeInForce.GTC)
+        rehearsed.submit(rest)
+        rehearsed.heard(OrderAccepted)
+        rehearsed.trade(rehearsed.linear, 59_999.0, 0.2, buyer_is_maker=True)
+        (fill,) = rehearsed.heard(OrderFilled)
+        assert (fill.client_id, fill.qty, fill.maker) == (rest.client_id, D("0.2"), True)
+        rehearsed.act(lambda: rehearsed.world.arrive(CancelOrder(rest.client_id, LINEAR_ID, "by another")))
+        (ended,) = rehearsed.heard(OrderExpired)
+        assert ended.client_id == rest.client_id
+    finally:
+        rehearsed.close()
 
 
 def test_the_account_names_what_others_left_there(linear: CcxtRehearsed) -> None:
@@ -318,6 +408,11 @@ def test_what_cannot_be_traded_safely_is_refused(name: str, credentials: dict[st
 class CcxtClock:
     def now_ns(self) -> int:
         return 0
+
+
+def top_of(facts: list[AnyFact], leg: Instrument) -> float:
+    """Size at the best bid of the last book told."""
+    return next((one.bids[0][1] for one in reversed(of(BookSeen, facts)) if one.instrument == leg.id), 0.0)
 
 
 def elsewhere(rehearsed: CcxtRehearsed, name: str, qty: float, price: float) -> None:

@@ -262,3 +262,17 @@ def test_readings_say_how_it_goes(at: Rehearsed) -> None:
     seen_ns, offset_ns = at.gateway.heard()
     assert set(offset_ns) == set(ACCOUNTS.values())
     assert set(seen_ns) == {one.id for one in ALL}
+
+
+def test_no_fact_and_no_name_of_the_gateway_holds_a_secret(at: Rehearsed) -> None:
+    def fail() -> None:
+        at.teller.gate.permissions.ip_refused = True
+        for market in ACCOUNTS:
+            at.teller.expire_listen_keys(market)
+
+    keys = [at.teller.create_listen_key(market) for market in ("usdm", "coinm")]
+    facts = at.act(fail, 5.0)
+    at.gateway.submit(order("1", SPOT, Side.BUY, "0.5", "60000"))
+    told = f"{facts + at.act()} {at.options} {at.gateway} {at.gateway.readings()}"
+    for secret in (at.options.key, at.options.secret, *keys):
+        assert secret not in told

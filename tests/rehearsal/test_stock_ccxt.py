@@ -185,12 +185,18 @@ def test_books_are_watched(venue: Venue) -> None:
 @BOTH_KEYS
 def test_the_account_is_watched(venue: Venue, way: tuple[str, str]) -> None:
     async def story(exchange: Any, name: str, symbol: str) -> None:
+        connected, on_connected = asyncio.Event(), exchange.on_connected
+
+        def note(*said: Any) -> None:
+            on_connected(*said)
+            connected.set()
+
+        exchange.on_connected = note
+        await exchange.authenticate()
         orders = asyncio.ensure_future(exchange.watch_orders(symbol))
         trades = asyncio.ensure_future(exchange.watch_my_trades(symbol))
         balance = asyncio.ensure_future(exchange.watch_balance())
-        awaited = {f"orders:{symbol}", f"myTrades:{symbol}"}
-        while not any(awaited <= set(one.futures) for one in exchange.clients.values()):
-            await asyncio.sleep(0.02)  # ccxt says nowhere that it is subscribed
+        await connected.wait()
         done = await exchange.create_order(symbol, "market", "buy", QTY[name])
         assert (await trades)[0]["order"] == done["id"]
         assert (await orders)[0]["id"] == done["id"]

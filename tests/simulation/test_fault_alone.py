@@ -10,7 +10,8 @@ from adapters.rehearsal.faults import FAULTS
 from bot.model.facts import OrderFilled
 from tests.virtual.laws import broken
 from tests.virtual.loop import run_virtual
-from tests.virtual.rig import Story, Told, play
+from tests.virtual.rig import play
+from tests.virtual.story import Story, Told
 
 ENTERING_S = 3.0  # the first clip is filled, the second is about to be
 HOLDING_S = 14.0

@@ -8,11 +8,13 @@ from typing import Literal
 import pytest
 
 from adapters.rehearsal.faults import FAULTS
+from bot.model.commands import CancelOrder
 from tests.simulation.test_fault_alone import ENTERING_S, kept
-from tests.virtual.rig import Story
+from tests.virtual.story import Story
 
 STEPS = 75  # of a life: all clips of an entry and of the exit that follows
 CLIP = 20  # of them: start, and one clip
+CANCEL = 32  # the first step after the second clip, if a stop comes then
 RECOVERY = 12
 SECONDS = 45.0
 
@@ -50,6 +52,16 @@ def test_killed_at_a_step_of_the_first_clip(story: Story, steps: int, tmp_path: 
 def test_killed_again_while_it_recovers(again: int, tmp_path: Path) -> None:
     told = kept(Story(kills=(CLIP + 3, again), seconds=SECONDS), tmp_path)
     assert [len(life) for life in told.ending.lives[:-1]] == [CLIP + 3, again]
+
+
+@pytest.mark.parametrize("steps", range(CANCEL, CANCEL + 12))
+def test_killed_while_it_cancels(steps: int, tmp_path: Path) -> None:
+    """Told to stop while the fill of an order is late, the bot withdraws the order."""
+    script = f"at={ENTERING_S - 0.1}s late-fills"
+    told = kept(Story(kills=(steps,), script=script, stops_s=(ENTERING_S + 0.05,), seconds=SECONDS), tmp_path)
+    before = [command for entry in told.entries for command in entry.commands]
+    assert steps < CANCEL + 2 or any(isinstance(one, CancelOrder) for one in before)
+    assert len(told.ending.lives[0]) == steps
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.rehearsal.faults import FAULTS
 from tests.simulation.test_fault_alone import ENTERING_S, LEAVING_S, kept
-from tests.virtual.rig import Story
+from tests.virtual.story import Story
 
 BETWEEN_S = 0.7
 PAIRS = list(combinations(FAULTS, 2))

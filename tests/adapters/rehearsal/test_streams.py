@@ -173,7 +173,7 @@ def test_what_closed_is_told_nothing_any_more(venue: World, clock: HandClock) ->
     play(venue, clock, 3)
     venue.maintenance(on=True)
     assert (peer.messages, peer.end) == ([], None)
-    assert venue.stages["spot"].broadcast.followed == ()
+    assert not venue.stages["spot"].broadcast.is_followed("btcusdt@depth")
 
 
 def test_the_end_of_a_pass_closes_market_sockets(clock: HandClock) -> None:

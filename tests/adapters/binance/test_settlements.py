@@ -1,0 +1,61 @@
+"""Settled funding rates are told once each."""
+
+from __future__ import annotations
+
+import asyncio
+
+from adapters.binance.settlements import HOUR_NS, follow_settlements
+from adapters.network import Reply, Unanswered
+from bot.model.facts import FundingSettled
+from tests.adapters.binance.canned import NOW_NS, Asked, Bench, LoopClock, reply
+from tests.adapters.paper.build import LINEAR
+from tests.virtual.loop import run_virtual
+
+FIRST_NS = NOW_NS - NOW_NS % HOUR_NS
+
+
+class Venue:
+    """A settlement each hour, listed half a minute late now and then; ``away`` for some questions."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.away = away
+
+    def __call__(self, asked: Asked) -> Reply | Exception:
+        if self.away:
+            self.away -= 1
+            return Unanswered("reset")
+        since_ns, now_ns = int(asked[2]["startTime"]) * 1_000_000, LoopClock().now_ns()
+        hours = range(FIRST_NS - 30 * HOUR_NS, now_ns, HOUR_NS)
+        return reply([row(hour_ns) for hour_ns in hours if hour_ns >= since_ns])
+
+
+def row(hour_ns: int) -> dict[str, object]:
+    return {
+        "symbol": "BTCUSDT",
+        "fundingRate": "0.0001",
+        "fundingTime": hour_ns // 1_000_000,
+        "markPrice": "60000",
+    }
+
+
+def followed(venue: Venue, hours: float) -> list[int]:
+    async def scene() -> Bench:
+        bench = Bench("usdm", venue)
+        following = asyncio.ensure_future(follow_settlements(bench.rest, bench.instruments, bench.emit))
+        await asyncio.sleep(hours * 3600)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        return bench
+
+    facts = run_virtual(scene()).facts
+    assert all(isinstance(fact, FundingSettled) and fact.instrument == LINEAR.id for fact in facts)
+    return [(fact.settled_ns - FIRST_NS) // HOUR_NS for fact in facts if isinstance(fact, FundingSettled)]
+
+
+def test_the_latest_is_told_at_once_and_each_after_it() -> None:
+    assert followed(Venue(), 0.01) == [0]
+    assert followed(Venue(), 4.1) == [0, 1, 2, 3, 4]
+
+
+def test_a_venue_that_is_away_is_asked_again() -> None:
+    assert followed(Venue(away=7), 2.1) == [0, 1, 2]
