@@ -8,7 +8,7 @@ PURE_TESTS := tests/model tests/core tests/quant tests/risk
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test coverage lint types bench env-example
+.PHONY: setup demo test coverage lint types bench sim env-example
 
 setup: $(STAMP)
 
@@ -42,6 +42,10 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+# every pair of faults over real sockets; the suite plays them in virtual time
+sim: setup
+	$(BIN)/python -m pytest -n $(WORKERS) tests/rehearsal/sim_pairs.py
 
 bench: setup
 	$(BIN)/python bench/run.py

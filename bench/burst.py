@@ -54,10 +54,10 @@ CLIP = Materiality(clip_quote=10_000.0, materiality_bps=0.0, heartbeat_s=10.0)
 
 
 class Venue:
-    """The venue's process."""
+    """The venue's process, which answers each line with one."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, str(PROBES / "burst_venue.py")]
+    def __init__(self, probe: str) -> None:
+        command = [sys.executable, str(PROBES / f"{probe}.py")]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self._line())
 
@@ -65,12 +65,15 @@ class Venue:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
+    async def ask(self, line: str) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return json.loads(await asyncio.to_thread(self._line))
+
     async def burst(self, frames: int, per_s: int) -> tuple[int, int]:
         """When the first and when the last frame left."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{frames} {per_s}\n")
-        self._process.stdin.flush()
-        first_ns, last_ns = json.loads(await asyncio.to_thread(self._line))
+        first_ns, last_ns = await self.ask(f"{frames} {per_s}")
         return first_ns, last_ns
 
     def close(self) -> None:
@@ -217,7 +220,7 @@ async def measure(folder: Path) -> None:
     config = load({}, ROOT / "examples/hft-linear.env").config
     strategy = msgspec.structs.replace(config.strategy, entry_gap_bps=10_000.0)
     config = msgspec.structs.replace(config, strategy=strategy)
-    venue = Venue()
+    venue = Venue("burst_venue")
     speeds, ages, hard_ages = [], [], []
     try:
         floors = [await floor_per_s(venue) for _ in range(RUNS)]

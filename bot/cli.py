@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli_live import register as register_live
-from bot.cli_operator import register as register_operator
+from bot import cli_live, cli_operator
 from bot.options import AsJson, EnvFile, dotenv, print_json
 
 if TYPE_CHECKING:
@@ -285,5 +284,5 @@ def health(
     raise typer.Exit(0 if fine else 1)
 
 
-register_live(app)
-register_operator(app)
+app.add_typer(cli_live.verbs)
+app.add_typer(cli_operator.verbs)

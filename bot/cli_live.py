@@ -42,12 +42,10 @@ LiveFeeds = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this module to the program."""
-    for verb in (run, rehearse, record, doctor):
-        app.command()(verb)
+verbs = typer.Typer()
 
 
+@verbs.command()
 def run(
     env_file: EnvFile = None,
     journal_file: Annotated[
@@ -66,6 +64,7 @@ def run(
     )
 
 
+@verbs.command()
 def rehearse(  # noqa: PLR0913 - the parameters of a verb are the options of the command line
     *,
     feed: LiveFeeds = None,
@@ -115,6 +114,7 @@ def _leave(outcome: Outcome, as_json: bool) -> None:
     raise typer.Exit(outcome.exit_code)
 
 
+@verbs.command()
 def record(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the capture; must hold none.", file_okay=False)],
@@ -145,6 +145,7 @@ def record(
         typer.echo(f"{frames} frames in {out}")
 
 
+@verbs.command()
 def doctor(
     env_file: EnvFile = None,
     as_json: AsJson = False,

@@ -30,13 +30,10 @@ MEANINGS = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this module to the program."""
-    app.command()(status)
-    for verb, meaning in MEANINGS.items():
-        app.command(verb, help=meaning)(_order(verb))
+verbs = typer.Typer()
 
 
+@verbs.command()
 def status(env_file: EnvFile = None, journal_file: JournalFile = None, as_json: AsJson = False) -> None:
     """Show what a living run holds, what binds it and what it earned."""
     from bot.access import find_access
@@ -58,16 +55,40 @@ def _order(verb: str) -> Callable[..., None]:
         journal_file: JournalFile = None,
         as_json: AsJson = False,
     ) -> None:
-        from bot.access import find_access, user_name
-        from bot.shell.client import give_order
-        from bot.shell.dialogue import Wish
-
-        access = find_access(os.environ, env_file or dotenv(), journal_file)
-        done = give_order(access, verb, Wish(reason, actor or user_name(), pair))
-        if as_json:
-            print_json(done)
-            return
-        modes = ", ".join(f"{name} {mode}" for name, mode in done.in_force.items())
-        typer.echo(f"row {done.seq}: {verb} {'everything' if pair == '*' else pair}; now {modes}")
+        _give(verb, pair, (reason, actor), (env_file, journal_file), as_json)
 
     return order
+
+
+for _verb, _meaning in MEANINGS.items():
+    verbs.command(_verb, help=_meaning)(_order(_verb))
+
+
+@verbs.command()
+def adopt(
+    account: Annotated[str, typer.Argument(help="An account's name, such as binance:spot.")],
+    reason: Reason,
+    actor: Actor = "",
+    env_file: EnvFile = None,
+    journal_file: JournalFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take an account over as it stands: what differs from the ledger was moved in or out by somebody."""
+    _give("adopt", account, (reason, actor), (env_file, journal_file), as_json)
+
+
+def _give(
+    verb: str, scope: str, said: tuple[str, str], where: tuple[Path | None, Path | None], as_json: bool
+) -> None:
+    from bot.access import find_access, user_name
+    from bot.shell.client import give_order
+    from bot.shell.dialogue import Wish
+
+    (reason, actor), (env_file, journal_file) = said, where
+    access = find_access(os.environ, env_file or dotenv(), journal_file)
+    done = give_order(access, verb, Wish(reason, actor or user_name(), scope))
+    if as_json:
+        print_json(done)
+        return
+    modes = ", ".join(f"{name} {mode}" for name, mode in done.in_force.items())
+    typer.echo(f"row {done.seq}: {verb} {'everything' if scope == '*' else scope}; now {modes}")

@@ -107,6 +107,15 @@ MACHINE: tuple[Knob, ...] = (
     _of_machine(
         "API_TOKEN_FILE", "file that holds the token of the local API, instead of it", "a path or nothing"
     ),
+    _of_machine(
+        "CCXT_CREDENTIALS",
+        "credentials of exchanges traded through ccxt, in its words",
+        'JSON such as {"okx": {"apiKey": "…", "secret": "…", "password": "…"}} or nothing',
+        secret=True,
+    ),
+    _of_machine(
+        "CCXT_CREDENTIALS_FILE", "file that holds those credentials, instead of them", "a path or nothing"
+    ),
     _of_machine("BINANCE_KEY", "API key", "text or nothing", secret=True),
     _of_machine("BINANCE_KEY_FILE", "file that holds the API key, instead of the key", "a path or nothing"),
     _of_machine("BINANCE_SECRET", "API secret", "text or nothing", secret=True),

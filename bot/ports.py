@@ -58,11 +58,13 @@ class Verdict(Enum):
 
 
 class Finding(Struct, frozen=True):
-    """One check before money is at stake, as a sentence a person can act on."""
+    """One check before money is at stake, as a sentence a person can act on.  ``may_pass``: it failed since
+    the venue did not answer, and may be answered later."""
 
     check: str
     verdict: Verdict
     text: str
+    may_pass: bool = False
 
 
 class LiveGateway(VenueGateway, Protocol):

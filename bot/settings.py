@@ -41,10 +41,12 @@ class Secrets(Struct, frozen=True):
     binance_key: SecretStr | None = None
     binance_secret: SecretStr | None = None
     api_token: SecretStr | None = None
+    ccxt: Mapping[str, Mapping[str, SecretStr]] = {}
 
     def texts(self) -> tuple[str, ...]:
         """What must be in no log line."""
-        given = (self.binance_key, self.binance_secret, self.api_token)
+        given = [self.binance_key, self.binance_secret, self.api_token]
+        given += [word for words in self.ccxt.values() for word in words.values()]
         return tuple(each.get_secret_value() for each in given if each)
 
 
@@ -92,7 +94,10 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     return Settings(
         config=config,
         secrets=Secrets(
-            secret_in(given, "BINANCE_KEY"), secret_in(given, "BINANCE_SECRET"), secret_in(given, "API_TOKEN")
+            secret_in(given, "BINANCE_KEY"),
+            secret_in(given, "BINANCE_SECRET"),
+            secret_in(given, "API_TOKEN"),
+            _ccxt_credentials(given),
         ),
         instruments=tuple(paths_in(given, "PAPER_INSTRUMENTS")),
         funding=next(paths_in(given, "PAPER_FUNDING"), None),
@@ -101,7 +106,8 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     )
 
 
-RESTART = frozenset({"materiality_bps", "heartbeat_s", "clip_quote", "coin_margin"})  # of the strategy
+# of the strategy, since gateways are made with them
+RESTART = frozenset({"materiality_bps", "heartbeat_s", "clip_quote", "coin_margin", "receive_window_s"})
 
 
 def changes(before: Config, after: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -359,6 +365,18 @@ def secret_in(given: dict[str, Given], name: str) -> SecretStr | None:
         if not text:
             raise ConfigError(f"{PREFIX}{variable} names a file that is empty")
     return SecretStr(text) if text else None
+
+
+def _ccxt_credentials(given: dict[str, Given]) -> dict[str, dict[str, SecretStr]]:
+    text = secret_in(given, "CCXT_CREDENTIALS")
+    if text is None:
+        return {}
+    try:
+        told = msgspec.json.decode(text.get_secret_value().encode(), type=dict[str, dict[str, str]])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        # neither the text nor where it breaks is shown: it is made of secrets
+        raise ConfigError(f"{PREFIX}CCXT_CREDENTIALS is not a JSON object of objects of texts") from None
+    return {name: {word: SecretStr(value) for word, value in words.items()} for name, words in told.items()}
 
 
 def paths_in(given: dict[str, Given], name: str) -> Iterator[Path]:

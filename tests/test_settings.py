@@ -355,11 +355,16 @@ def test_a_change_of_settings_is_tunable_or_needs_a_restart() -> None:
         BASISBOT_STRATEGY__ENTRY_GAP_BPS="7",
         BASISBOT_LIMITS__LEVERAGE_MAX="2",
         BASISBOT_STRATEGY__CLIP_QUOTE="123",
+        BASISBOT_STRATEGY__RECEIVE_WINDOW_S="1",  # orders are signed with the old one
         BASISBOT_API_PORT="9",
     )
     tunable, fixed = changes(before, after)
     assert tunable == ("BASISBOT_STRATEGY__ENTRY_GAP_BPS", "BASISBOT_LIMITS__LEVERAGE_MAX")
-    assert fixed == ("BASISBOT_API_PORT", "BASISBOT_STRATEGY__CLIP_QUOTE")
+    assert fixed == (
+        "BASISBOT_API_PORT",
+        "BASISBOT_STRATEGY__CLIP_QUOTE",
+        "BASISBOT_STRATEGY__RECEIVE_WINDOW_S",
+    )
     assert changes(before, before) == ((), ())
 
 

@@ -21,7 +21,7 @@ from adapters.binance.payments import Payment, Payments
 from adapters.binance.positions import Positions
 from adapters.binance.replies import Order, Trade
 from adapters.binance.requests import PAGE
-from adapters.binance.rest import Rest
+from adapters.binance.rest import BAD_SYMBOL, SECOND_NS, Refused, Rest
 from adapters.binance.told import Told
 from bot.model.commands import QueryAccount
 from bot.model.facts import (
@@ -41,10 +41,13 @@ from bot.ports import Emit
 
 ATTEMPTS = 4
 PAUSE_S = 0.25
+LATE_NS = 15 * SECOND_NS  # how much later than its wallet a test network may list a trade
 
 
 class Account(Struct, frozen=True):
-    """What an account's parts share: who asks, what is traded, what was told."""
+    """What an account's parts share: who asks, what is traded, what was told.
+
+    A ``forgetful`` venue is a test network, which begins accounts anew from time to time; no other does."""
 
     rest: Rest
     instruments: Mapping[InstrumentId, Instrument]
@@ -54,6 +57,7 @@ class Account(Struct, frozen=True):
     payments: Payments
     balances: dict[str, Decimal]  # as last told
     emit: Emit
+    forgetful: bool = False
 
     @property
     def id(self) -> AccountId:
@@ -76,6 +80,7 @@ class AccountAnswers:
     def __init__(self, account: Account) -> None:
         self._of = account
         self._is_asking = False
+        self._missed_ns: dict[InstrumentId, int] = {}  # when a known trade was first not listed
 
     async def answer(self, query: QueryAccount) -> None:
         """Ask, and tell; or tell nothing, and the core asks again in its time."""
@@ -91,8 +96,9 @@ class AccountAnswers:
                     return
         except Drift as drift:
             self._of.emit(ProtocolDrift(self._of.id, "account", str(drift)))
-        except NO_SOCKET:
-            return
+        except NO_SOCKET as error:
+            if isinstance(error, Refused) and not error.passes:
+                self._of.emit(ProtocolDrift(self._of.id, "account", f"refused: {error}"))
         finally:
             self._is_asking = False
 
@@ -119,6 +125,8 @@ class AccountAnswers:
 
         Raises one of `kept.NO_SOCKET`."""
         of, rest = self._of, self._of.rest
+        if of.payments.sought:
+            return None
         revision, at_ns = of.told.revision, rest.clock.venue_ns()
         before = await self._wallet()
         positions = () if rest.market == "spot" else await self._positions()
@@ -126,7 +134,7 @@ class AccountAnswers:
         payments: list[Payment] = []
         if rest.market != "spot" and query.since_ns:
             payments = await of.payments.since(query.since_ns, rest.clock.venue_ns())
-        reset, fills = await self._fills(query.after_trades, at_ns)
+        reset, fills = await self._fills(query.after_trades, before, at_ns)
         balances = await self._wallet()
         if balances != before or of.told.revision != revision or of.told.settling:
             return None
@@ -169,20 +177,37 @@ class AccountAnswers:
     # --- fills that nobody told
 
     async def _fills(
-        self, after: Mapping[InstrumentId, str], at_ns: int
+        self, after: Mapping[InstrumentId, str], wallet: Mapping[str, Decimal], at_ns: int
     ) -> tuple[VenueReset | None, list[OrderFilled | ForcedFilled]]:
+        """Raises `Drift` while a known trade is not listed and the venue has not begun anew: spot's list is
+        now and then late, or empty."""
         of = self._of
         fills: list[OrderFilled | ForcedFilled] = []
         for name, trade_id in after.items():
             if account_of(name) != of.id:
                 continue
-            trades = await self._trades(name, trade_id)
+            try:
+                trades = await self._trades(name, trade_id)
+            except Refused as refused:
+                if refused.failure.code != BAD_SYMBOL:
+                    raise
+                continue  # nothing is traded in it any more, and no other instrument is to wait for it
             if of.rest.market == "spot" and (not trades or trades[0].trade_id != trade_id):
-                reason = f"trade {trade_id} of {name}, which we were told of, is not known to the venue"
+                reason = f"trade {trade_id} of {name}, which we were told of, is not listed by the venue"
+                if not of.forgetful or self._may_be_late(name, wallet, at_ns):
+                    raise Drift(reason)
+                self._missed_ns.clear()
                 return VenueReset(of.id, reason, at_ns), []
+            self._missed_ns.pop(name, None)
             fresh = [trade for trade in trades if int(trade.trade_id) > int(trade_id)]
             fills += [fill for trade in fresh if (fill := await self._attributed(trade)) is not None]
         return None, fills
+
+    def _may_be_late(self, name: InstrumentId, wallet: Mapping[str, Decimal], at_ns: int) -> bool:
+        """Whether a trade may be missing from a list only: the wallet is as it was told, and not for long."""
+        told = self._of.balances
+        is_as_told = bool(told) and all(wallet.get(asset, ZERO) == held for asset, held in told.items())
+        return is_as_told and at_ns - self._missed_ns.setdefault(name, at_ns) < LATE_NS
 
     async def _trades(self, name: InstrumentId, trade_id: str) -> list[Trade]:
         """All trades of an instrument from ``trade_id`` on."""

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from adapters.binance import requests, statements
 from adapters.binance.decoding import Drift
+from adapters.binance.outcomes import Outcome
 from adapters.binance.reference import Described, Given, measure_offset_ns, read_market
 from adapters.binance.rest import Refused, Rest
 from adapters.errors import FeedError
@@ -26,6 +27,7 @@ from bot.ports import Finding, Verdict
 MS = 1_000_000
 OK, WARNED, FAILED, SKIPPED = Verdict
 TRADING = "TRADING"
+_PASSING = frozenset({Outcome.UNKNOWN, Outcome.BUSY, Outcome.THROTTLED})
 
 # What this adapter can do on each market, for a person who chooses one.
 CAPABILITIES: Mapping[str, str] = {
@@ -73,9 +75,11 @@ async def _asked(check: str, question: Coroutine[Any, Any, Answer]) -> Answer:
         return await question
     except Refused as refused:
         text = f"the venue refuses: {refused.failure.code} {refused.failure.text}"
-        return [Finding(check, FAILED, text + _advice(refused.failure.code))]
+        may_pass = refused.outcome in _PASSING
+        return [Finding(check, FAILED, text + _advice(refused.failure.code), may_pass)]
     except (Unsent, Unanswered) as silence:
-        return [Finding(check, FAILED, f"no answer: {silence}; look after the network and the host in use")]
+        text = f"no answer: {silence}; look after the network and the host in use"
+        return [Finding(check, FAILED, text, may_pass=True)]
     except Drift as drift:
         return [Finding(check, FAILED, f"the answer is not as documented: {drift}")]
     except FeedError as unusable:
@@ -143,7 +147,8 @@ def _instrument(patient: Patient, described: Described, leg: InstrumentId) -> Fi
         return Finding(check, FAILED, f"{symbol_of(leg)} is not listed there; correct BASISBOT_PAIRS")
     status = described.statuses.get(leg, TRADING)
     if status != TRADING:
-        return Finding(check, FAILED, f"{symbol_of(leg)} is {status}, not {TRADING}")
+        # a run that holds it must be able to start again; nothing is opened meanwhile
+        return Finding(check, WARNED, f"{symbol_of(leg)} is {status}, not {TRADING}: it is held until then")
     clip = patient.config.strategy.clip_quote
     needed = one.contract_size if one.inverse else one.notional_min
     text = f"fees {_bps(one, maker=True)}/{_bps(one, maker=False)} bps, smallest order {needed} {one.quote}"
@@ -197,5 +202,5 @@ def _budget(rest: Rest) -> Finding:
             told[each.name] = f"{each.value:g}"
     check, (used, limit) = f"rate budget {rest.market}", told.values()
     if not limit:
-        return Finding(check, FAILED, "the venue tells no limit of request weight")
+        return Finding(check, FAILED, "the venue tells no limit of request weight", may_pass=True)
     return Finding(check, OK, f"{used} of {limit} request weight in use")

@@ -14,6 +14,7 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
+from adapters.binance import requests, statements
 from adapters.binance.account import Account, AccountAnswers
 from adapters.binance.decoding import VENUE
 from adapters.binance.endpoints import Hosts
@@ -44,7 +45,7 @@ Tap = Callable[[int, str, bytes], None]
 
 
 class DeskOptions(Struct, frozen=True, kw_only=True):
-    """What one market's desk trades, and how."""
+    """What one market's desk trades, and how; ``forgetful`` as in `account.Account`."""
 
     market: str
     hosts: Hosts
@@ -53,6 +54,7 @@ class DeskOptions(Struct, frozen=True, kw_only=True):
     given: Given
     bot_tag: str
     transport: Literal["ws", "rest"]
+    forgetful: bool
 
 
 class _Parts:
@@ -66,8 +68,9 @@ class _Parts:
         positions = Positions(instruments, emit)
         self.told = Told(emit, self._trades_of, spawn, positions.filled)
         payments = Payments(rest, instruments, positions, spawn, emit)
+        options = desk.options
         self.account = Account(
-            rest, instruments, desk.options.bot_tag, self.told, positions, payments, {}, emit
+            rest, instruments, options.bot_tag, self.told, positions, payments, {}, emit, options.forgetful
         )
         self.wallet = AccountAnswers(self.account)
         self.queries = OrderAnswers(self.account)
@@ -76,7 +79,7 @@ class _Parts:
         answers = Answers(rest, self.told, emit, self.private.expect)
         self.orders: RestOrders | SocketOrders
         self._keeper: RestOrders | KeptSocket
-        if desk.options.transport == "rest":
+        if options.transport == "rest":
             self.orders = self._keeper = RestOrders(rest, answers, spawn, emit)
         else:
             self.orders = SocketOrders(rest, network, answers, spawn)
@@ -161,6 +164,14 @@ class Desk:
         finally:
             await parts.private.close_key()
 
+    async def _refuse_hedge_mode(self) -> None:
+        """In hedge mode a reduce-only sell may open a short.  Raises `FeedError`."""
+        market = self.options.market
+        if market == "spot":
+            return
+        if statements.hedge_mode(await self.rest.read(requests.position_mode(market))):
+            raise FeedError(f"{self.account} is in hedge mode: set its position mode to one-way")
+
     async def _start(self, reference: Reference, emit: Emit) -> None:
         """Measure the clock and read what is traded, however long it takes."""
         attempt, told = 0, ""
@@ -168,6 +179,7 @@ class Desk:
             try:
                 self.rest.clock.offset_ns = await measure_offset_ns(self.rest)
                 await reference.read()
+                await self._refuse_hedge_mode()
             except (*NO_SOCKET, FeedError) as error:
                 attempt += 1
                 reason = reason_of(error)

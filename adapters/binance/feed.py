@@ -108,6 +108,7 @@ class MarketFeed:
                 group.create_task(line.run())
             for instrument in self._mends:
                 group.create_task(self._mend(instrument))
+            group.create_task(self._watch_updates())
 
     def working(self, instruments: frozenset[InstrumentId]) -> None:
         """Which instruments have an order of ours: any change of their ladders is a fact."""
@@ -220,6 +221,26 @@ class MarketFeed:
         self.took(self._clock.now_ns(), frame)
         if not self.stream.channels[instrument].is_live:
             raise _Unconnected("older than the updates that wait")
+
+    async def _watch_updates(self) -> None:
+        """A touch or a trade is a change of the book: where they go on without updates, that stream has died
+        alone, and its line is begun anew."""
+        times = self._options.times
+        stood: dict[InstrumentId, tuple[int, int]] = {}  # update id, and when something else was heard first
+        heard_ns = self.stream.heard_ns
+        while True:
+            await asyncio.sleep(times.check_s)
+            for instrument, line in self._line_of.items():
+                channel = self.stream.channels[instrument]
+                last, since_ns = stood.get(instrument, (0, 0))
+                if not channel.is_live or channel.update_id != last:
+                    stood[instrument], heard_ns[instrument] = (channel.update_id, 0), channel.heard_ns
+                elif not since_ns:
+                    since_ns = self._clock.now_ns() if channel.heard_ns > heard_ns[instrument] else 0
+                    stood[instrument] = (last, since_ns)
+                elif (self._clock.now_ns() - since_ns) / SECOND_NS >= times.silence_s:
+                    del stood[instrument]
+                    line.restart(f"{depth_stream(instrument)} is silent while others go on")
 
     def _pause_s(self, state: RetryCallState) -> float:
         salt = f"{self.market}|{self._clock.now_ns()}"

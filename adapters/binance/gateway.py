@@ -70,6 +70,7 @@ class BinanceGateway:
                     given=Given(),
                     bot_tag=config.bot_tag,
                     transport=options.transport,
+                    forgetful=config.mode != "live",
                 ),
                 access,
                 network,

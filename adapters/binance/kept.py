@@ -107,6 +107,7 @@ class KeptSocket:
         self._emit = emit
         self._due = asyncio.Event()
         self._held: _Held | None = None
+        self._leaving = asyncio.TaskGroup()  # those that close what is not used any more
         self._reason: str | None = "not opened yet"  # why there is none; ``None`` while there is
 
     @property
@@ -125,31 +126,39 @@ class KeptSocket:
 
     async def run(self) -> None:
         """Keep the socket until cancelled."""
-        attempt = 0
+        last: _Held | None = None
         try:
-            async with asyncio.TaskGroup() as leaving:
-                while True:
-                    try:
-                        socket = await self._link.open()
-                    except NO_SOCKET as error:
-                        attempt += 1
-                        if self._held is None or self._held.reader.done():
-                            self._lose(leaving, reason_of(error))
-                        await asyncio.sleep(self._pause_s(error, attempt))
-                        continue
-                    if self._held is not None and not self._held.reader.done():
-                        leaving.create_task(self._succeed(self._held))
-                    elif self._held is not None:
-                        self._lose(leaving, "")
-                    held = self._open(socket)
-                    if await self._serve(held):
-                        lived_s = asyncio.get_running_loop().time() - held.opened_s
-                        attempt = 0 if lived_s >= STEADY_S else attempt + 1
-                        self._lose(leaving, "")
-                        await asyncio.sleep(self._pause_s(None, attempt))
+            async with self._leaving:
+                try:
+                    await self._keep()
+                finally:
+                    last, self._held = self._held, None  # from here on its end is no loss
         finally:
-            if self._held is not None:
-                await self._held.leave(0.0)
+            if last is not None:
+                await last.leave(0.0)
+
+    async def _keep(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                socket = await self._link.open()
+            except NO_SOCKET as error:
+                attempt += 1
+                if self._held is None or self._held.reader.done():
+                    self._lose(reason_of(error))
+                await asyncio.sleep(self._pause_s(error, attempt))
+                continue
+            if self._held is not None and not self._held.reader.done():
+                self._leaving.create_task(self._succeed(self._held))
+            elif self._held is not None:
+                self._lose()
+            held = self._open(socket)
+            if await self._serve(held):
+                lived_s = asyncio.get_running_loop().time() - held.opened_s
+                attempt = 0 if lived_s >= STEADY_S else attempt + 1
+                if self._held is held:
+                    self._lose()
+                await asyncio.sleep(self._pause_s(None, attempt))
 
     async def _serve(self, held: _Held) -> bool:
         """Wait until the socket is lost (true) or is to be replaced (false)."""
@@ -174,18 +183,25 @@ class KeptSocket:
 
     def _open(self, socket: Socket) -> _Held:
         self._held = held = _Held(socket, self._link.take, self._due)
+        held.reader.add_done_callback(self._ended)
         self._link.opened(socket)
         if self._reason is not None:
             self._reason = None
             self._emit(ChannelOpened(self._link.account, self._link.channel))
         return held
 
-    def _lose(self, leaving: asyncio.TaskGroup, reason: str) -> None:
+    def _ended(self, reader: asyncio.Task[str]) -> None:
+        """A socket is gone: that is told at once, though its keeper may be opening the next one."""
+        is_loss = not reader.cancelled() and reader.exception() is None
+        if is_loss and self._held is not None and self._held.reader is reader:
+            self._lose()
+
+    def _lose(self, reason: str = "") -> None:
         """There is no socket: tell it, and tell it again only for another reason."""
         held, self._held = self._held, None
         if held is not None:
             reason = held.reader.result()
-            leaving.create_task(held.leave(0.0))
+            self._leaving.create_task(held.leave(0.0))
             self.losses += 1
             self._link.lost()
         if reason != self._reason:

@@ -94,10 +94,13 @@ class Answers:
 
     def failed(self, sent: Sent, status: int, failure: Failure) -> None:
         """The venue answered with an error."""
-        verb: Verb = "place" if isinstance(sent, PlaceOrder) else "cancel"
+        is_place = isinstance(sent, PlaceOrder)
+        verb: Verb = "place" if is_place else "cancel"
         what = outcome(self._rest.market, verb, status, failure)
         self._rest.note(what)
-        if what in _DID_NOTHING or (what is Outcome.GONE and isinstance(sent, CancelOrder)):
+        if is_place and self._told.is_accepted(sent.client_id):
+            self.doubt(sent, f"refused though it lives: {status} {failure.code} {failure.text}")
+        elif what in _DID_NOTHING or (what is Outcome.GONE and not is_place):
             self.refuse(sent, str(failure.code), failure.text)
         else:
             self.doubt(sent, f"{verb}: {status} {failure.code} {failure.text}")

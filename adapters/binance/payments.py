@@ -66,6 +66,11 @@ class Payments:
         """The account was first reported as of ``at_ns``: what was paid before is in that report."""
         self._floor_ns = self._floor_ns or at_ns
 
+    @property
+    def sought(self) -> bool:
+        """Whether a payment was announced that the history does not list yet: a wallet has it already."""
+        return self._due_ns > 0
+
     def due(self, venue_ns: int) -> None:
         """The stream says that something was paid at ``venue_ns``: look until it is listed."""
         if self._floor_ns:
@@ -81,7 +86,8 @@ class Payments:
                 found = await self.since(self._due_ns - BESIDE_NS, self._rest.clock.venue_ns())
             except NO_SOCKET:
                 continue
-            if self.tell(found):
+            is_new = self.tell(found)
+            if is_new or any(abs(self._due_ns - payment.venue_ns) <= BESIDE_NS for payment in found):
                 break
         self._due_ns = 0
 
@@ -136,11 +142,20 @@ class Payments:
         return facts
 
     async def _rates(self, name: InstrumentId, since_ns: int) -> tuple[FundingRate, ...]:
-        body = await self._rest.read(requests.funding_rates(name, since_ns // MS))
-        return statements.funding_rates(self._rest.market, body)
+        found: list[FundingRate] = []
+        while True:
+            body = await self._rest.read(requests.funding_rates(name, since_ns // MS))
+            page = statements.funding_rates(self._rest.market, body)
+            found += page
+            if len(page) < PAGE:
+                return tuple(found)
+            since_ns = max(page[-1].settled_ns, since_ns) + MS
 
     def _funding(self, instrument: Instrument, row: Income, rates: Iterable[FundingRate]) -> FundingPaid:
-        """Raises `Drift` while the rate that the payment was computed from is not listed."""
+        """Raises `Drift` while the rate that the payment was computed from is not listed, and where it is
+        paid in something else than the contract's margin, whose price nobody here knows."""
+        if row.asset != instrument.margin_asset:
+            raise Drift(f"funding of {instrument.id} is paid in {row.asset}, not {instrument.margin_asset}")
         settled = next((rate for rate in rates if abs(rate.settled_ns - row.venue_ns) <= BESIDE_NS), None)
         if settled is None:
             raise Drift(f"a funding payment of {instrument.id} whose rate is not listed")

@@ -40,8 +40,10 @@ class OrderAnswers:
             await self._answer(query)
         except Drift as drift:
             self._of.emit(ProtocolDrift(self._of.id, "orders", f"query of {query.client_id}: {drift}"))
-        except NO_SOCKET:
-            return
+        except NO_SOCKET as error:
+            if isinstance(error, Refused) and not error.passes:
+                reason = f"query of {query.client_id} refused: {error}"
+                self._of.emit(ProtocolDrift(self._of.id, "orders", reason))
         finally:
             self._asking.discard(query.client_id)
 
@@ -51,9 +53,9 @@ class OrderAnswers:
         try:
             body = await of.rest.read(requests.query(query), urgent=True)
         except Refused as refused:
-            if refused.outcome is not Outcome.NOT_FOUND or of.rest.clock.offset_ns is None:
+            if refused.outcome is not Outcome.NOT_FOUND:
                 raise
-            if not await self._is_there(query, asked_ns):
+            if of.rest.clock.offset_ns is not None and not await self._is_there(query, asked_ns):
                 of.emit(OrderNotFound(query.client_id, asked_ns))
             return
         order = replies.order(of.rest.market, body)

@@ -21,7 +21,7 @@ from msgspec import Struct, field
 from adapters.binance import requests, statements
 from adapters.binance.decoding import Drift
 from adapters.binance.instruments import VENUE, instruments
-from adapters.binance.rest import Refused, Rest
+from adapters.binance.rest import BAD_SYMBOL, Refused, Rest
 from adapters.errors import FeedError
 from adapters.network import Unanswered, Unsent
 from adapters.ratelimit import Limit
@@ -37,7 +37,6 @@ RETRY_S = 60.0
 CLOCK_S = 60.0
 RATES_S = 60.0
 SAMPLES = 5
-_BAD_SYMBOL = -1121
 _MS_HALF_NS = 500_000  # the venue's clock is cut to milliseconds
 NoAnswer = (Unsent, Unanswered, Refused)
 
@@ -97,7 +96,7 @@ async def _exchange_infos(rest: Rest, wanted: Sequence[InstrumentId]) -> list[by
     try:
         return [await rest.read(requests.exchange_info(rest.market, symbols))]
     except Refused as refused:
-        if refused.failure.code != _BAD_SYMBOL:
+        if refused.failure.code != BAD_SYMBOL:
             raise
     if len(wanted) == 1:
         return []
@@ -234,7 +233,7 @@ async def read_rates(rest: Rest, assets: Iterable[str], quote: str) -> tuple[Rat
         try:
             body = await rest.read(requests.ticker_price(instrument_id(VENUE, "spot", asset + quote)))
         except Refused as refused:
-            if refused.failure.code != _BAD_SYMBOL:
+            if refused.failure.code != BAD_SYMBOL:
                 raise
             continue
         told.append(RateSeen(asset, quote, statements.ticker_price(body), rest.clock.now_ns()))

@@ -30,6 +30,9 @@ SEND_TIMEOUT_S = 15.0  # beyond every deadline of the executor, which calls sile
 _SENDING = frozenset({"order_place", "order_cancel"})
 LONGEST_WAIT_NS = 10 * SECOND_NS  # whoever asks again later does so with newer needs
 
+BAD_SYMBOL = -1121  # the venue lists it no more
+_PASSING = (Outcome.THROTTLED, Outcome.BUSY, Outcome.CLOCK)
+
 
 class Refused(Exception):
     """The venue answered, and not with what was asked; or the rate budget lets the question wait too long."""
@@ -41,6 +44,11 @@ class Refused(Exception):
         self.status = status
         self.failure = failure
         self.outcome = outcome
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same question may be answered later without anybody's help."""
+        return self.status >= 500 or self.outcome in _PASSING
 
 
 class VenueClock:

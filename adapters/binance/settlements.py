@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from adapters.binance import requests, statements
 from adapters.binance.decoding import VENUE, Drift
-from adapters.binance.rest import MS, SECOND_NS, Refused, Rest
+from adapters.binance.rest import BAD_SYMBOL, MS, SECOND_NS, Refused, Rest
 from adapters.network import Unanswered, Unsent
 from bot.model.facts import FundingSettled, ProtocolDrift
 from bot.model.ids import AccountId, InstrumentId
@@ -48,9 +48,13 @@ async def follow_settlements(rest: Rest, instruments: Mapping[InstrumentId, Inst
 async def _tell(rest: Rest, name: InstrumentId, told: dict[InstrumentId, int], emit: Emit) -> None:
     """At first the latest alone, then all that are new."""
     since_ns = told.get(name, rest.clock.venue_ns() - LOOK_BACK_NS)
-    listed = statements.funding_rates(
-        rest.market, await rest.read(requests.funding_rates(name, since_ns // MS))
-    )
+    try:
+        body = await rest.read(requests.funding_rates(name, since_ns // MS))
+    except Refused as refused:
+        if refused.failure.code == BAD_SYMBOL:
+            return  # the others still settle
+        raise
+    listed = statements.funding_rates(rest.market, body)
     fresh = [rate for rate in listed if rate.instrument == name and rate.settled_ns > told.get(name, 0)]
     for rate in fresh if name in told else fresh[-1:]:
         told[name] = rate.settled_ns

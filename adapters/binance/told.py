@@ -107,6 +107,10 @@ class Told:
             record.accepted = True
             self._emit(fact)
 
+    def is_accepted(self, client_id: ClientId) -> bool:
+        """Whether the venue has said that the order lives, or lived."""
+        return self._record(client_id).accepted
+
     def filled(self, fact: OrderFilled) -> None:
         """A fill, told unless it was; an end that waited for it follows."""
         if fact.trade_id not in self._record(fact.client_id).trades:

@@ -16,6 +16,7 @@ import asyncio
 import importlib
 import ipaddress
 import json
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,6 +88,9 @@ class Access(Struct, frozen=True, kw_only=True):
     is_demo: bool = False
     allow_remote: bool = True
 
+    def __repr__(self) -> str:
+        return f"Access({self.name!r})"  # never the credentials
+
     @property
     def may_trade(self) -> bool:
         return bool(self.credentials) and self.name in BY_CLIENT_ID
@@ -157,6 +161,7 @@ _Class: Any = object  # some class of ccxt, by the time one is made
 class Wire(_Class):  # type: ignore[misc]
     """The changes of the module head, laid over a class of ccxt by `_opened`."""
 
+    logger = logging.Logger("ccxt", logging.CRITICAL)  # ccxt's own would write headers and signatures
     our_clock: Clock
     budget: RateBudget
     allow_remote = True

@@ -123,8 +123,7 @@ class Orders:
                 raise
             self._emit(OrderUncertain(name, f"a cancel's answer cannot be read ({type(error).__name__})"))
         else:
-            if known is not None and order.get("status") in _STATUS:
-                self._desk.on_order(leg, order, known)
+            self._desk.on_order(leg, order, known)
 
     async def query(self, query: QueryOrder, leg: Leg) -> None:
         """Answer, or say nothing where the venue does not say enough."""

@@ -45,6 +45,7 @@ class Private:
         self._emit = emit
         self._failures = failures()
         self._balances: dict[AccountId, dict[str, Decimal]] = {}
+        self._is_streamed = bool(exchange.has["watchOrders"] and exchange.has["watchMyTrades"])
         self.losses = 0
 
     async def run(self, account: AccountId, legs: Sequence[Leg]) -> None:
@@ -78,7 +79,7 @@ class Private:
         has = self._exchange.has
         watches: list[Watch] = []
         for leg in legs:
-            if has["watchOrders"] and has["watchMyTrades"]:
+            if self._is_streamed:
                 watches += [self._orders_of(leg), self._trades_of(leg)]
             else:
                 watches.append(self._polled(leg))
@@ -91,7 +92,7 @@ class Private:
     # --- opening
 
     async def _arm(self, account: AccountId, legs: Sequence[Leg], heard_ms: int) -> None:
-        if self._exchange.has["watchOrders"]:
+        if self._is_streamed:
             async with asyncio.timeout(_ARM_S):
                 while not all(self._is_watched(leg) for leg in legs):
                     await asyncio.sleep(_LOOK_S)

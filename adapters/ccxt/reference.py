@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.ccxt.desk import Leg, VenueTime
-from adapters.ccxt.exchange import Exchange, answered
+from adapters.ccxt.exchange import Exchange, answered, library
 from adapters.ccxt.markets import Market, brackets, find_market, instrument, name_of
 from adapters.errors import FeedError
 from bot.model.ids import InstrumentId
@@ -52,10 +52,15 @@ async def read_leg(exchange: Exchange, name: InstrumentId) -> Leg:
 
 
 async def _tiers(exchange: Exchange, symbol: str) -> list[Mapping[str, Any]]:
-    if exchange.has["fetchMarketLeverageTiers"] is True:
-        return list(await answered(exchange.fetch_market_leverage_tiers(symbol)))
-    if exchange.has["fetchLeverageTiers"]:
-        return list((await answered(exchange.fetch_leverage_tiers([symbol]))).get(symbol, ()))
+    """None where the exchange tells them to nobody, or not to somebody without keys."""
+    try:
+        if exchange.has["fetchMarketLeverageTiers"] is True:
+            return list(await answered(exchange.fetch_market_leverage_tiers(symbol)))
+        if exchange.has["fetchLeverageTiers"]:
+            return list((await answered(exchange.fetch_leverage_tiers([symbol]))).get(symbol, ()))
+    except library().AuthenticationError:
+        if exchange.check_required_credentials(False):
+            raise
     return []
 
 

@@ -7,13 +7,17 @@ fills the disk that a journal may stand on, so recording ends by itself while th
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+
+import msgspec
 
 from adapters.recorded.capture import CaptureWriter, PartLimit
 
 _CHECK_EVERY = 1024  # frames between two looks at the disk
-_NAMED = b'{"stream":"'
+_NAMED = re.compile(rb'\{"stream":"([\w@!.]*)"')
+_check_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class DiskLow(Exception):
@@ -28,10 +32,11 @@ class Recorder:
     def __init__(
         self, folder: Path, venue: str, symbols: tuple[str, ...], part_s: int, free_bytes: int
     ) -> None:
-        """``symbols`` are ``market:SYMBOL``; ``free_bytes`` is kept free on the folder's disk.
+        """``symbols`` are ``market:SYMBOL``; ``free_bytes`` is kept free on the folder's disk.  ``unread``
+        counts what was no JSON: a line that holds it would end the reading of the whole capture.
 
         Raises ``FileExistsError`` where a capture is already, `DiskLow`, and ``OSError``."""
-        self.frames = 0
+        self.frames = self.unread = 0
         self._folder = folder
         self._free_bytes = free_bytes
         self._writer = CaptureWriter(folder, venue, symbols, limit=PartLimit(span_s=part_s))
@@ -48,10 +53,16 @@ class Recorder:
         """Write one frame in its envelope.  Raises `DiskLow`, and ``OSError`` of a disk that is full."""
         if self.frames % _CHECK_EVERY == 0:
             self._check()
-        name = payload[len(_NAMED) : payload.index(b'"', len(_NAMED))] if payload.startswith(_NAMED) else b""
+        try:
+            _check_json(payload)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            self.unread += 1
+            return
+        named = _NAMED.match(payload)
+        name = named[1].decode() if named else ""
         # markets are heard side by side: a frame may be handed over after one that was stamped later
         self._last_ns = max(self._last_ns, at_ns)
-        self._writer.write(self._last_ns, f"{market}/{name.decode()}", payload.replace(b"\n", b" "))
+        self._writer.write(self._last_ns, f"{market}/{name}", payload.replace(b"\n", b" "))
         self.frames += 1
 
     def _check(self) -> None:

@@ -1,8 +1,8 @@
 """Where the rehearsal servers meet the wire: bytes in, bytes out, one door for each market.
 
-Behind a door stands the simulated venue that speaks the real one's protocol; before it stands a transport, TCP
-(`adapters.rehearsal.server`) or memory in the tests; between the two fits a layer of faults, itself a door.
-What must stay true: nothing on either side can tell which of the others it talks to.
+Behind a door stands the simulated venue that speaks the real one's protocol; before it stands a
+transport, TCP (`adapters.rehearsal.server`) or memory in the tests; between the two fits a layer of faults,
+itself a door. What must stay true: nothing on either side can tell which of the others it talks to.
 """
 
 from __future__ import annotations

@@ -18,29 +18,64 @@ from bot.model.facts import (
 )
 from bot.model.ids import AccountId, account_of
 from bot.model.instrument import Instrument, Position, Side, after_fill, fill_cost
-from bot.model.money import ZERO
-from bot.model.store import Attribution, Leg, Market, Order, Store
+from bot.model.money import COIN_QUANTUM, ZERO, divide
+from bot.model.store import Account, Attribution, Leg, Market, Order, Store
 
+DEDUP_HORIZON_NS = 24 * 3_600_000_000_000
 _PAYMENTS = {InterestCharged: "interest", InsuranceCharged: "insurance", Transferred: "transfer"}
 
 
 def book_once(store: Store, account: AccountId, key: str, venue_ns: int) -> bool:
-    """True for the first fact of this key: venues tell things twice, the books hear them once.  A venue that
-    began anew counts its trades from the start."""
-    epoch = store.accounts[account].epoch
-    if epoch:
-        key = f"{epoch} {key}"
+    """True for the first fact of this key: venues tell things twice, the books hear them once."""
+    key = _in_epoch(store, account, key)
     if key in store.trades:
         return False
     store.trades[key] = venue_ns
     return True
 
 
-def _note_trade(market: Market, trade_id: str) -> None:
+def forget_trades(store: Store, at_ns: int) -> None:
+    """Drop what nobody will tell again.  Of an account that has not agreed for a day, or has a living order,
+    that is nothing: what follows its last agreement is told once more, however long ago that was."""
+    if not store.trades or next(iter(store.trades.values())) >= at_ns - 2 * DEDUP_HORIZON_NS:
+        return
+    young_ns = at_ns - DEDUP_HORIZON_NS
+    open_ended = [account_of(order.instrument) for order in store.orders.values() if order.state.is_live]
+    for name, account in store.accounts.items():
+        if not account.reconciled or account.reported_ns - recon.LATE_NS < young_ns:
+            open_ended.append(name)
+    old = {
+        key: ns
+        for key, ns in store.trades.items()
+        if ns < young_ns and any(name in key for name in open_ended)
+    }
+    # the old ones stand last, so that the next look is a day away
+    store.trades = {key: ns for key, ns in store.trades.items() if ns >= young_ns} | old
+
+
+def _note_trade(store: Store, market: Market, trade_id: str) -> None:
     """Keep the latest trade id; venues count them up, and tell them out of order now and then."""
+    if not market.instrument.is_spot:
+        store.accounts[market.instrument.account].contract_fills += 1
     if not market.trade_id or (len(trade_id), trade_id) > (len(market.trade_id), market.trade_id):
         market.trade_id = trade_id
     market.known_trade_id = market.known_trade_id or trade_id
+
+
+def _in_epoch(store: Store, account: AccountId, key: str) -> str:
+    """A venue that began anew counts its trades from the start."""
+    epoch = store.accounts[account].epoch
+    return f"{epoch} {key}" if epoch else key
+
+
+def is_booked(store: Store, fact: ForcedFilled) -> bool:
+    """Whether an execution nobody ordered is in the books."""
+    account = account_of(fact.instrument)
+    return account in store.accounts and _in_epoch(store, account, _forced_key(fact)) in store.trades
+
+
+def _forced_key(fact: ForcedFilled) -> str:
+    return f"{fact.instrument} {fact.trade_id} forced"
 
 
 def book_fill(store: Store, order: Order, fact: OrderFilled) -> bool:
@@ -53,7 +88,7 @@ def book_fill(store: Store, order: Order, fact: OrderFilled) -> bool:
     ledger.filled(store, fact, order.arrival_mid)
     order.filled_qty += fact.qty
     market = store.markets[fact.instrument]
-    _note_trade(market, fact.trade_id)
+    _note_trade(store, market, fact.trade_id)
     instrument = market.instrument
     leg = store.pairs[order.pair].leg(order.role)
     _fill_leg(leg, instrument, fact)
@@ -62,12 +97,11 @@ def book_fill(store: Store, order: Order, fact: OrderFilled) -> bool:
 
 def book_forced(store: Store, fact: ForcedFilled) -> None:
     """An execution nobody ordered belongs to the pair whose contract it is."""
-    key = f"{fact.instrument} {fact.trade_id} forced"
-    if not book_once(store, account_of(fact.instrument), key, fact.venue_ns):
+    if not book_once(store, account_of(fact.instrument), _forced_key(fact), fact.venue_ns):
         return
     ledger.forced(store, fact)
     market = store.markets[fact.instrument]
-    _note_trade(market, fact.trade_id)
+    _note_trade(store, market, fact.trade_id)
     instrument = market.instrument
     for name in store.routes.pairs_of.get(fact.instrument, ()):
         for leg in store.pairs[name].legs:
@@ -141,14 +175,41 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     elif account.adopting:
         account.begun_ns = fact.venue_ns
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
+        _adopt_legs(store, account, fact)
     account.adopting = ""
     account.differences = recon.compare(store, account, fact)
     account.reconciled = not account.differences
     if account.reconciled:
         recon.adopt_split(store, fact)
+        account.contract_fills = 0
         for market in store.markets.values():
             if market.instrument.account == fact.account:
                 market.known_trade_id = market.trade_id
+
+
+def _adopt_legs(store: Store, account: Account, fact: AccountReported) -> None:
+    """Pairs hold no more than the account that was taken over does, baseline left aside."""
+    held = {each.instrument: Position(each.qty, each.cost) for each in fact.positions}
+    coins = {
+        asset: max(ZERO, amount - (account.baseline or {}).get(asset, ZERO))
+        for asset, amount in fact.balances.items()
+    }
+    for pair in store.pairs.values():
+        for leg in pair.legs:
+            market = store.markets.get(leg.instrument)
+            if market is None or market.instrument.account != account.id:
+                continue
+            if not market.instrument.is_spot:
+                stands = held.get(leg.instrument, Position())
+                ours = stands.qty - account.baseline_positions.get(leg.instrument, Position()).qty
+                if ours != leg.position.qty:
+                    leg.position = Position(ours, stands.cost)
+                continue
+            base, before = market.instrument.base, leg.position
+            qty = min(before.qty, coins.get(base, ZERO))
+            coins[base] = coins.get(base, ZERO) - qty
+            if qty != before.qty:
+                leg.position = Position(qty, divide(before.cost * qty, before.qty, COIN_QUANTUM))
 
 
 def forget_account(store: Store, fact: VenueReset) -> None:

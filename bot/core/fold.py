@@ -16,6 +16,7 @@ from bot.core.booking import (
     book_funding,
     book_payment,
     forget_account,
+    forget_trades,
     open_books,
     report_account,
 )
@@ -35,6 +36,7 @@ from bot.model.entry import Entry
 from bot.model.facts import (
     AccountFact,
     AccountReported,
+    AdoptionOrdered,
     AnyFact,
     BalanceSeen,
     BookGapped,
@@ -88,7 +90,6 @@ from bot.model.store import Order, OrderState, Store
 TRADING = "TRADING"
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
-DEDUP_HORIZON_NS = 24 * HOUR_NS
 ENDED_KEPT_NS = HOUR_NS
 
 Touched = dict[PairName, bool]  # whether only the clock concerns the pair
@@ -268,8 +269,7 @@ def _tick(store: Store, at_ns: int, fact: Tick) -> None:
     ]
     for client_id in ended:
         del store.orders[client_id]
-    if store.trades and next(iter(store.trades.values())) < at_ns - 2 * DEDUP_HORIZON_NS:
-        store.trades = {key: ns for key, ns in store.trades.items() if ns >= at_ns - DEDUP_HORIZON_NS}
+    forget_trades(store, at_ns)
 
 
 def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
@@ -306,7 +306,8 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
                 order.ask_ns, order.not_found = at_ns, 0
                 return
             window_s = store.config.strategy.receive_window_s if store.config else 0.0
-            orders.not_found(order, fact, at_ns, int(window_s * 1e9))
+            # it was sent by our clock and is answered by the venue's, which may be ahead
+            orders.not_found(order, fact, at_ns, int(window_s * 1e9) + max(0, account.offset_ns))
         case _:
             assert_never(fact)
 
@@ -325,8 +326,8 @@ def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> N
         case BalanceSeen():
             store.accounts[fact.account].balances[fact.asset] = fact.balance
         case PositionSeen():
-            account = store.accounts[store.markets[fact.instrument].instrument.account]
-            account.positions[fact.instrument] = Position(fact.qty, fact.cost)
+            owner = store.accounts[store.markets[fact.instrument].instrument.account]
+            owner.positions[fact.instrument] = Position(fact.qty, fact.cost)
         case FundingPaid():
             book_funding(store, fact)
             _touch(store, fact.instrument, touched)
@@ -337,6 +338,11 @@ def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> N
             _touch(store, fact.instrument, touched)
         case MarginCalled():
             touched.update(dict.fromkeys(store.pairs, False))
+        case AdoptionOrdered():
+            account = store.accounts.get(fact.account)
+            if account is not None:
+                account.adopting = f"{fact.actor}: {fact.reason}"
+                account.reconciled, account.asked_ns, account.differences = False, 0, ()
         case HistoryGapped():
             store.accounts[fact.account].adopting = "the venue keeps no payments of that time any more"
         case VenueReset():

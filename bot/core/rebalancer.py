@@ -35,6 +35,8 @@ Group = tuple[AnyCommand, ...]
 
 REPAIR_PAUSE_NS = 250_000_000
 QUICK_REPAIRS = 8
+SLOW_REPAIRS = 30  # from here on each pause is a second longer: what a venue refuses, it may refuse for hours
+SLOWEST_S = 30
 RETRY_PAUSE_NS = 1_000_000_000  # what is refused over and over must not spend the budget of every other exit
 LOST_LEG = 0.25  # a hedge error of this part of a leg is no drift: somebody took the other leg
 BLIND = ("stale_feed", "gap", "no_book", "feed_ended")
@@ -125,7 +127,13 @@ def _in_flight(store: Store, pair: Pair, live: list[Order]) -> Group | None:
         why = "stopping"
     else:
         return None
-    resting = [order for order in live if order.state is OrderState.OPEN]
+    # an order whose cancel was refused is asked about before it is cancelled again
+    resting = [
+        order
+        for order in live
+        if order.state is OrderState.OPEN
+        and (not order.reason or store.now_ns - order.state_ns >= RETRY_PAUSE_NS)
+    ]
     return tuple(CancelOrder(order.client_id, order.instrument, why) for order in resting) or None
 
 
@@ -247,6 +255,8 @@ def _repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idl
     if pair.state is PairState.FLAT:
         return Idle("naked_within_patience")
     pause_ns = REPAIR_PAUSE_NS if pair.repairs < QUICK_REPAIRS else RETRY_PAUSE_NS
+    if pair.repairs >= SLOW_REPAIRS:
+        pause_ns = min(pair.repairs - SLOW_REPAIRS + 1, SLOWEST_S) * RETRY_PAUSE_NS
     if at_ns - pair.repair_ns < pause_ns and pair.repairs:
         return Idle("repair_pause")
     delta = float(pair_delta_base(store, pair))

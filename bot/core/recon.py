@@ -8,7 +8,7 @@ adopted: what stood there then is the baseline, and not ours to sell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from bot.model.commands import QueryAccount, QueryOrder
@@ -79,38 +79,57 @@ def compare(store: Store, account: Account, report: AccountReported) -> tuple[st
 
     A position is compared by its quantity, and a wallet together with the costs of the contracts it
     margins: that sum does not depend on the order in which fills were heard, while the rounding of realised
-    profit does.  Where the wallet itself agrees, costs may differ by what venues round them to when they
-    state them.
+    profit does.  It may be apart by what venues round: a unit for each cost they state, and one for each fill
+    of a contract since the account last agreed, whose profit they book from a rounded average price.
     """
-    ledger = store.ledger
-    cash = ledger.cash.get(report.account, {})
-    held = {position.instrument: Position(position.qty, position.cost) for position in report.positions}
-    expected = {
-        name: position
-        for name, position in ledger.positions.items()
-        if store.markets[name].instrument.account == report.account
-    }
+    held, expected = _positions(store, report)
     found = []
     for name in dict.fromkeys((*held, *expected)):
         at_venue, at_home = held.get(name, Position()).qty, expected.get(name, Position()).qty
         if at_venue != at_home:
             found.append(f"{name}: venue {text(at_venue)}, ledger {text(at_home)}")
     moved = bool(found)
-    rounding = len(held) * COIN_QUANTUM
+    rounding = (len(held) + account.contract_fills) * COIN_QUANTUM
+    for asset, venue, ours, apart in _wallets(store, report, held, expected):
+        if abs(apart) <= rounding:
+            continue
+        if venue != ours:
+            found.append(f"{asset}: venue {text(venue)}, ledger {text(ours)}")
+        elif not moved:
+            found.append(f"{asset}: positions cost {text(abs(apart))} {asset} more or less at the venue")
+    for client_id in report.open_orders:
+        order = store.orders.get(client_id)
+        if order is None and client_id.startswith(store.config.bot_tag if store.config else ""):
+            found.append(f"order {client_id}: open at the venue, not ours to know")
+        elif order is not None and not order.state.is_live:
+            found.append(f"order {client_id}: open at the venue, ended here")
+    return tuple(found)
+
+
+def _positions(
+    store: Store, report: AccountReported
+) -> tuple[dict[InstrumentId, Position], dict[InstrumentId, Position]]:
+    """An account's positions, the venue's and ours."""
+    held = {position.instrument: Position(position.qty, position.cost) for position in report.positions}
+    ours = {
+        name: position
+        for name, position in store.ledger.positions.items()
+        if store.markets[name].instrument.account == report.account
+    }
+    return held, ours
+
+
+def _wallets(
+    store: Store,
+    report: AccountReported,
+    held: Mapping[InstrumentId, Position],
+    expected: Mapping[InstrumentId, Position],
+) -> Iterator[tuple[str, Decimal, Decimal, Decimal]]:
+    """Each asset of an account: the venue's balance, ours, and how far they are apart, costs included."""
+    cash = store.ledger.cash.get(report.account, {})
     for asset in dict.fromkeys((*report.balances, *cash)):
         venue, ours = report.balances.get(asset, ZERO), cash.get(asset, ZERO)
-        apart = venue + _paid(store, held, asset) - ours - _paid(store, expected, asset)
-        if apart and venue != ours:
-            found.append(f"{asset}: venue {text(venue)}, ledger {text(ours)}")
-        elif abs(apart) > rounding and not moved:
-            found.append(f"{asset}: positions cost {text(abs(apart))} {asset} more or less at the venue")
-    found += [
-        f"order {client_id}: open at the venue, not ours to know"
-        for client_id in report.open_orders
-        if client_id.startswith(store.config.bot_tag if store.config else "")
-        and client_id not in store.orders
-    ]
-    return tuple(found)
+        yield asset, venue, ours, venue + _paid(store, held, asset) - ours - _paid(store, expected, asset)
 
 
 def _paid(store: Store, positions: Mapping[InstrumentId, Position], asset: str) -> Decimal:
@@ -124,19 +143,24 @@ def _paid(store: Store, positions: Mapping[InstrumentId, Position], asset: str) 
 
 
 def adopt_split(store: Store, report: AccountReported) -> None:
-    """Take over how the venue divides a wallet between cash and cost, once their sum is known to agree."""
+    """Take over how the venue divides a wallet between cash and cost, once their sum is known to agree.  What
+    it made of a profit by rounding is part of what marks did to the legs."""
     ledger = store.ledger
+    split_anew: dict[str, None] = {}
+    for asset, venue, ours, apart in tuple(_wallets(store, report, *_positions(store, report))):
+        if venue != ours:
+            split_anew[asset] = None
+            ledger.cash[report.account][asset] = venue
+            ledger.total.basis += apart * ledger.price.get(asset, ZERO)
     for position in report.positions:
-        ours = ledger.positions.get(position.instrument)
-        if ours is None or ours.cost == position.cost:
+        kept = ledger.positions.get(position.instrument)
+        if kept is None or kept.cost == position.cost:
             continue
-        asset = store.markets[position.instrument].instrument.margin_asset
-        if report.balances.get(asset) == ledger.cash[report.account].get(asset):
+        if store.markets[position.instrument].instrument.margin_asset not in split_anew:
             # the wallet is split as ours is: a stated cost is rounded where ours is exact
-            store.accounts[report.account].positions[position.instrument] = ours
+            store.accounts[report.account].positions[position.instrument] = kept
             continue
         ledger.positions[position.instrument] = Position(position.qty, position.cost)
-        ledger.cash[report.account][asset] = report.balances[asset]
         for name in store.routes.pairs_of.get(position.instrument, ()):
             for leg in store.pairs[name].legs:
                 if leg.instrument == position.instrument and leg.position.qty == position.qty:

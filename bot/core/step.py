@@ -7,6 +7,7 @@ same step, so that there is no gap between the check and the act.  No clock, no 
 from __future__ import annotations
 
 from bot.core import fold, rebalancer, recon
+from bot.core.booking import is_booked
 from bot.core.signals import Idle
 from bot.model.commands import AnyCommand, CancelOrder, NoteIdle, PlaceOrder, RaiseAlert, SetMode
 from bot.model.facts import (
@@ -16,6 +17,7 @@ from bot.model.facts import (
     ForeignOrder,
     InstrumentStatusSeen,
     MarginCalled,
+    ProtocolDrift,
     Stopped,
     Tick,
     VenueReset,
@@ -35,6 +37,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
     Raises `BrokenInvariant` when something happened that cannot.
     """
     told, mode, closed = _told(store, facts), store.mode, _closed(store, facts)
+    forced = _forced_anew(store, facts)
     touched = fold.facts(store, at_ns, facts)
     config = store.config
     if config is None:
@@ -43,9 +46,10 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
     with exact_arithmetic():
         if not _only_time_passed(store, facts):
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
-            _put(store, at_ns, _frozen(store, facts), out)
+            _put(store, at_ns, _frozen(store, facts, forced), out)
             _put(store, at_ns, _statuses(store, facts, closed), out)
             _put(store, at_ns, _apart(store, told), out)
+            _put(store, at_ns, _drifts(store, facts), out)
         if store.mode is Mode.HALTED and mode is not Mode.HALTED:
             _put(store, at_ns, (RaiseAlert("halted", "critical", f"halted: {store.mode_reason}"),), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
@@ -84,17 +88,25 @@ def _put(store: Store, at_ns: int, wanted: tuple[AnyCommand, ...], out: list[Adm
         out.extend(verdict)
 
 
-def _frozen(store: Store, facts: tuple[AnyFact, ...]) -> tuple[AnyCommand, ...]:
+def _forced_anew(store: Store, facts: tuple[AnyFact, ...]) -> tuple[ForcedFilled, ...]:
+    """Forced fills that this batch tells for the first time: account reports tell them again."""
+    found = [fact for fact in facts if type(fact) is ForcedFilled]
+    return tuple(fact for fact in found if not is_booked(store, fact))
+
+
+def _frozen(
+    store: Store, facts: tuple[AnyFact, ...], forced: tuple[ForcedFilled, ...]
+) -> tuple[AnyCommand, ...]:
     """What a venue does to us of its own accord freezes entries until an operator has looked, and is told at
     once: a forced fill, a margin call, an account begun anew.  A run that cannot end in order withdraws its
     orders."""
     out: list[AnyCommand] = []
+    for fill in forced:
+        text = f"{fill.cause}: {fill.instrument} {fill.side.value} {fill.qty} at {fill.price}"
+        for name in store.routes.pairs_of.get(fill.instrument, ()):
+            out += _freeze(store, name, text, f"forced:{fill.trade_id}")
     for fact in facts:
-        if isinstance(fact, ForcedFilled):
-            text = f"{fact.cause}: {fact.instrument} {fact.side.value} {fact.qty} at {fact.price}"
-            for name in store.routes.pairs_of.get(fact.instrument, ()):
-                out += _freeze(store, name, text, f"forced:{fact.trade_id}")
-        elif isinstance(fact, MarginCalled):
+        if isinstance(fact, MarginCalled):
             for name, pair in store.pairs.items():
                 if fact.account in (account_of(pair.spec.long), account_of(pair.spec.short)):
                     text = f"margin call on {fact.account}: {fact.reason}"
@@ -176,6 +188,22 @@ def _apart(store: Store, told: Told) -> tuple[RaiseAlert, ...]:
             out.append(
                 RaiseAlert(f"foreign:{name}", "warning", f"account {name} has orders of others: {text}")
             )
+    return tuple(out)
+
+
+def _drifts(store: Store, facts: tuple[AnyFact, ...]) -> tuple[RaiseAlert, ...]:
+    """What was not understood of a venue is told with each further digit of its count: there can be much."""
+    drifts: dict[str, list[ProtocolDrift]] = {}
+    for fact in facts:
+        if type(fact) is ProtocolDrift:
+            drifts.setdefault(f"{fact.account} {fact.stream}", []).append(fact)
+    out = []
+    for key, (*_, fact) in drifts.items():
+        count = store.drift[key]
+        before = count - len(drifts[key])
+        if not before or len(str(before)) < len(str(count)):
+            text = f"{fact.account} is not understood on {fact.stream}, {count} so far: {fact.reason}"
+            out.append(RaiseAlert(f"drift:{key}", "warning", text))
     return tuple(out)
 
 

@@ -13,7 +13,23 @@ from enum import Enum
 
 from msgspec import Struct
 
+from bot.model.account_facts import (
+    AccountReported,
+    AdoptionOrdered,
+    BalanceSeen,
+    ForeignOrder,
+    FundingPaid,
+    HistoryGapped,
+    InsuranceCharged,
+    InterestCharged,
+    MarginCalled,
+    PositionHeld,
+    PositionSeen,
+    Transferred,
+    VenueReset,
+)
 from bot.model.config import Config
+from bot.model.fact import Fact
 from bot.model.ids import AccountId, ClientId, InstrumentId
 from bot.model.instrument import Instrument, Side
 from bot.model.pair import Mode
@@ -43,10 +59,6 @@ class Origin(Struct, frozen=True):
     name: str
     sha256: str
     offset_ns: int = 0
-
-
-class Fact(Struct, frozen=True, array_like=True, tag=True, gc=False):
-    """Base of all facts; the tag is the class name."""
 
 
 # --- the run ----------------------------------------------------------------------------------------------
@@ -306,127 +318,6 @@ class OrderNotFound(Fact, frozen=True):
     venue_ns: int
 
 
-# --- the account ------------------------------------------------------------------------------------------
-
-
-class PositionHeld(Struct, frozen=True, array_like=True):
-    """A venue's statement of one position: signed ``qty`` and its ``cost`` (see `model.instrument`)."""
-
-    instrument: InstrumentId
-    qty: Decimal
-    cost: Decimal
-
-
-class ForeignOrder(Struct, frozen=True, array_like=True):
-    """An open order that this bot did not send: its name at the venue, and the venue's word for its type
-    (conditional and algorithmic orders too)."""
-
-    name: str
-    instrument: InstrumentId
-    side: Side
-    qty: Decimal
-    kind: str
-
-
-class AccountReported(Fact, frozen=True):
-    """Answer to `QueryAccount`: everything in one wallet at one venue time.
-
-    ``open_orders`` are those whose names begin with the bot's tag; ``foreign_orders`` all others.
-    """
-
-    account: AccountId
-    balances: dict[str, Decimal]
-    positions: tuple[PositionHeld, ...]
-    open_orders: tuple[ClientId, ...]
-    venue_ns: int
-    foreign_orders: tuple[ForeignOrder, ...] = ()
-
-
-class BalanceSeen(Fact, frozen=True):
-    """The venue pushes one asset's new wallet balance, realised profit included, unrealised not."""
-
-    account: AccountId
-    asset: str
-    balance: Decimal
-    venue_ns: int
-
-
-class PositionSeen(Fact, frozen=True):
-    """The venue pushes one position's new quantity and cost."""
-
-    instrument: InstrumentId
-    qty: Decimal
-    cost: Decimal
-    venue_ns: int
-
-
-class FundingPaid(Fact, frozen=True):
-    """One funding payment: ``amount`` > 0 was received."""
-
-    instrument: InstrumentId
-    asset: str
-    amount: Decimal
-    rate: Decimal
-    mark: Decimal
-    qty: Decimal
-    transaction_id: str
-    venue_ns: int
-
-
-class InterestCharged(Fact, frozen=True):
-    """Interest on a loan: ``amount`` > 0 was paid."""
-
-    account: AccountId
-    asset: str
-    amount: Decimal
-    transaction_id: str
-    venue_ns: int
-
-
-class Transferred(Fact, frozen=True):
-    """Money moved in (``amount`` > 0) or out by somebody else's hand."""
-
-    account: AccountId
-    asset: str
-    amount: Decimal
-    transaction_id: str
-    venue_ns: int
-
-
-class InsuranceCharged(Fact, frozen=True):
-    """The venue's fee for a liquidation: ``amount`` > 0 was paid."""
-
-    account: AccountId
-    asset: str
-    amount: Decimal
-    transaction_id: str
-    venue_ns: int
-
-
-class MarginCalled(Fact, frozen=True):
-    """The venue warns that positions of this account are close to liquidation."""
-
-    account: AccountId
-    reason: str
-    venue_ns: int
-
-
-class HistoryGapped(Fact, frozen=True):
-    """The venue keeps no payments of this account from ``from_ns`` to ``until_ns`` any more."""
-
-    account: AccountId
-    from_ns: int
-    until_ns: int
-
-
-class VenueReset(Fact, frozen=True):
-    """The venue has forgotten this account's past and begun it anew, as test networks do."""
-
-    account: AccountId
-    reason: str
-    venue_ns: int
-
-
 RunFact = (
     Booted | InstrumentListed | ModeOrdered | FeedEnded | Tick | ProtocolDrift | ChannelLost | ChannelOpened
     | StopOrdered | Stopped | SettingsChanged | InstrumentStatusSeen | Throttled
@@ -438,6 +329,6 @@ OrderFact = (
 )  # fmt: skip
 AccountFact = (
     AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
-    | InsuranceCharged | MarginCalled | HistoryGapped | VenueReset
+    | InsuranceCharged | MarginCalled | HistoryGapped | VenueReset | AdoptionOrdered
 )  # fmt: skip
 AnyFact = MarketFact | RunFact | OrderFact | AccountFact

@@ -151,6 +151,7 @@ class Account(Struct):
     begun_ns: int = 0  # venue time of the report that was taken over last; what came before is in it
     told_ns: int = 0  # venue time of the last report, before which payments were told
     lost: dict[Channel, str] = field(default_factory=dict)
+    contract_fills: int = 0  # since it last agreed
     offset_ns: int = 0
     throttled_ns: int = 0  # until when the venue answers nothing
     foreign: tuple[ForeignOrder, ...] = ()  # open orders of others, by the last report

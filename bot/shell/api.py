@@ -19,9 +19,11 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from msgspec import Struct
 
-from bot.model.facts import ModeOrdered
+from bot.model.facts import AdoptionOrdered, ModeOrdered
+from bot.model.ids import AccountId
 from bot.model.pair import Mode
 from bot.shell.dialogue import (
+    ADOPT,
     HOST,
     MODES,
     ORDER_PATH,
@@ -82,7 +84,7 @@ def _application(daemon: Daemon, token: str) -> web.Application:
     application.router.add_get(READY_PATH, desk.readiness)
     application.router.add_get("/metrics", desk.metrics)
     application.router.add_get(STATE_PATH, desk.state)
-    for name in MODES:
+    for name in (*MODES, ADOPT):
         application.router.add_post(ORDER_PATH + name, desk.order)
     return application
 
@@ -142,8 +144,8 @@ class _Desk:
         return _answer(200, self._state())
 
     async def order(self, request: web.Request) -> web.Response:
-        """Set a mode; answered when its row is on disk."""
-        mode = MODES[request.path.removeprefix(ORDER_PATH)]
+        """Set a mode, or take an account over; answered when its row is on disk."""
+        verb = request.path.removeprefix(ORDER_PATH)
         try:
             wish = msgspec.json.decode(await request.read(), type=Wish)
         except (msgspec.DecodeError, UnicodeDecodeError) as failure:
@@ -151,15 +153,21 @@ class _Desk:
         store = self._daemon.engine.store
         if not wish.reason.strip() or not wish.actor.strip():
             return _answer(400, Refusal("an order needs a reason and an actor: both go into the journal"))
-        if wish.scope != "*" and wish.scope not in store.pairs:
-            known = ", ".join(store.pairs) or "none yet"
-            return _answer(400, Refusal(f"there is no pair {wish.scope!r}; there are {known}"))
+        what, known = ("account", [*store.accounts]) if verb == ADOPT else ("pair", [*store.pairs])
+        if wish.scope not in known and (wish.scope != "*" or verb == ADOPT):
+            there = ", ".join(known) or "none yet"
+            return _answer(400, Refusal(f"there is no {what} {wish.scope!r}; there are {there}"))
+        fact = (
+            AdoptionOrdered(AccountId(wish.scope), wish.actor, wish.reason)
+            if verb == ADOPT
+            else ModeOrdered(wish.scope, MODES[verb], wish.actor, wish.reason)
+        )
         try:
-            seq = await self._daemon.order(ModeOrdered(wish.scope, mode, wish.actor, wish.reason))
+            seq = await self._daemon.order(fact)
         except RunOver as failure:
             return _answer(503, Refusal(str(failure)))
         in_force = {str(name): effective_mode(store, pair).value for name, pair in store.pairs.items()}
-        return _answer(200, Done(seq, wish.scope, mode.value, in_force))
+        return _answer(200, Done(seq, wish.scope, verb, in_force))
 
     def _state(self) -> State:
         daemon = self._daemon

@@ -32,9 +32,15 @@ _RANDOM_DIGITS = RUN_ID_LENGTH - _SECONDS_DIGITS
 
 
 class ClockBehind(Exception):
-    """The machine's clock is behind the journal: orders of rows would be lost."""
+    """The machine's clock is behind the journal: the order of rows would be lost."""
 
     exit_code = 4
+
+    def __init__(self, behind_s: float, path: Path) -> None:
+        super().__init__(
+            f"this machine's clock is {behind_s:.1f} s behind the last row of journal {path}: "
+            "set the clock, or give another file by BASISBOT_JOURNAL"
+        )
 
 
 class LiveJournal(JournalWriter):

@@ -125,6 +125,8 @@ def print_status(state: State) -> None:
             f"at {order.price}, {order.age_s:.1f} s {order.reason}"
         )
     for name, account in state.accounts.items():
+        for channel, reason in account.lost.items():
+            out.print(f"{name} {channel} is down: {reason}")
         for difference in account.differences:
             out.print(f"{name} differs: {difference}")
     money = state.money
@@ -133,8 +135,8 @@ def print_status(state: State) -> None:
         for name, amount in money.attribution.items()
         if amount != "0"
     ]
-    nav = _shown(_float(money.nav), ",.2f") or "not known"
-    out.print(f"NAV {nav} {money.currency}; change from {', '.join(moved) or 'nothing'}")
+    nav = "not known" if money.nav is None else f"{float(money.nav):,.2f} {money.currency}"
+    out.print(f"NAV {nav}; change from {', '.join(moved) or 'nothing'}")
 
 
 def _book(state: State) -> Table:

@@ -1,15 +1,17 @@
 """The live clock: what time a fact is folded at.
 
 It reads the wall clock once, at boot, and counts monotonic time from there, so that nothing that happens to
-the machine's clock afterwards can turn the journal's order around.  Towards a venue it is slewed: the offset
-it is told is worked off at a bounded rate, never in a jump.  What must stay true: it never goes back, and it
-reads no time but the monotonic one it was given, so that a virtual loop can drive it.
+the machine's clock afterwards can turn the journal's order around. Towards a venue it is slewed: the offset
+it is told is worked off at a bounded rate; what it lacks beyond a second, as after a sleep, it jumps ahead
+at once. What must stay true: it never goes back, and it reads no time but the monotonic one it was given,
+so that a virtual loop can drive it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+STEP_NS = 1_000_000_000
 SLEW_PPM = 500  # what NTP's own discipline allows itself (RFC 5905, 11.3)
 
 
@@ -43,9 +45,13 @@ class LiveClock:
         """Take note that the venue is ``offset_ns`` ahead of what this clock says now; what was owed before
         is forgotten, since the new measurement contains it.  The same number again is the same measurement
         told again, and changes nothing."""
-        if offset_ns != self._told_ns:
-            self.now_ns()
-            self._told_ns = self._owed_ns = offset_ns
+        if offset_ns == self._told_ns:
+            return
+        self.now_ns()
+        self._told_ns = self._owed_ns = offset_ns
+        if offset_ns > STEP_NS:  # monotonic time stands still while a machine sleeps
+            self._now_ns += offset_ns
+            self._owed_ns = 0
 
     @property
     def owed_ns(self) -> int:

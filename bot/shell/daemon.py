@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from msgspec import Struct, field
 
@@ -24,10 +24,12 @@ from bot.core.views import at_rest
 from bot.model.commands import Outward, PlaceOrder, QueryAccount, RaiseAlert
 from bot.model.config import Config
 from bot.model.facts import (
+    AdoptionOrdered,
     AnyFact,
     Booted,
     Channel,
     ChannelLost,
+    ChannelOpened,
     InstrumentListed,
     ModeOrdered,
     OrderRejected,
@@ -35,6 +37,7 @@ from bot.model.facts import (
     SettingsChanged,
     StopOrdered,
     Stopped,
+    Throttled,
     Tick,
 )
 from bot.model.ids import AccountId, InstrumentId, account_of
@@ -46,8 +49,9 @@ from bot.shell.boot import ClockBehind
 from bot.shell.changes import differences
 from bot.shell.clock import LiveClock
 from bot.shell.dialogue import Access, RunOver
-from bot.shell.engine import BugExit, Engine, bug_between_steps
+from bot.shell.engine import Engine, culprit, ending, is_bug
 from bot.shell.executor import Executor
+from bot.shell.export import as_texts
 from bot.shell.inbox import InboxOverfull
 from bot.shell.journal import JournalError
 
@@ -55,11 +59,11 @@ SECOND_NS = 1_000_000_000
 SNAPSHOT_ROWS = 20_000  # what a restart has to fold beyond its snapshot, a second or two of it
 PARTING_S = 1.0  # for last cancels to be answered, and for gateways to close their sockets
 STARTING = "starting"
+_NOTED = (ChannelLost, ChannelOpened, Throttled)  # what a person who reads the log waits for
 NOT_SERVED = "no setting names this account any more"
 
 Alert = Callable[[RaiseAlert, int], None]
 Note = Callable[[str, Mapping[str, str]], None]
-Reload = Callable[[], SettingsChanged | str]
 
 
 class DaemonParts(Struct, frozen=True, kw_only=True):
@@ -81,7 +85,7 @@ class DaemonParts(Struct, frozen=True, kw_only=True):
     gateways: Mapping[AccountId, LiveGateway]
     alert: Alert
     note: Note
-    reload: Reload | None = None
+    reload: Callable[[], SettingsChanged | str] | None = None
     keep: Callable[[Store], None] | None = None
     stop_grace_s: float = 30.0
 
@@ -113,16 +117,16 @@ async def run_daemon(parts: DaemonParts, *, api: Access | None = None, signals: 
     settings; a virtual loop has none.
     """
     daemon = Daemon(parts)
-    if signals:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, daemon.stop, "signal", number.name)
-        loop.add_signal_handler(signal.SIGHUP, daemon.reload)
-    if api is None:
-        return await daemon.run()
-    from bot.shell.api import serve
+    async with AsyncExitStack() as served:
+        if api is not None:
+            from bot.shell.api import serve
 
-    async with serve(daemon, api):
+            await served.enter_async_context(serve(daemon, api))
+        if signals:  # last, so that a stop is never a row before the boot's
+            on_signal = asyncio.get_running_loop().add_signal_handler
+            on_signal(signal.SIGHUP, daemon.reload)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                on_signal(number, daemon.stop, "signal", number.name)
         return await daemon.run()
 
 
@@ -135,8 +139,8 @@ class Daemon:
         self.clock = parts.clock
         self.vitals = Vitals()
         self.gateways: tuple[LiveGateway, ...] = tuple(dict.fromkeys(parts.gateways.values()))
-        known = parts.engine.store.markets
-        self._contracts: dict[InstrumentId, Instrument] = {name: known[name].instrument for name in known}
+        known = parts.engine.store.markets.items()
+        self._contracts: dict[InstrumentId, Instrument] = {name: one.instrument for name, one in known}
         self._executor = Executor(parts.config.fuse, self._contracts, self._send, self._put, self._alert)
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Outcome] = self._loop.create_future()
@@ -145,9 +149,8 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._turn_asked = False
         self._kept_seq = parts.engine.journal.last_seq
-        self._tick_ns = 0
         self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_ns = 0
+        self._tick_ns = self._alarm_ns = 0
         self._refusal: Exception | None = None
 
     # --- what the outside may ask ---------------------------------------------------------------------------
@@ -163,10 +166,8 @@ class Daemon:
         self._loop.call_later(self.parts.stop_grace_s, self._grace_over)
         self._put(StopOrdered(actor, reason))
 
-    async def order(self, fact: ModeOrdered) -> int:
-        """Put an operator's order into the journal; returns the number of its row once that is durable.
-
-        Raises `RunOver`."""
+    async def order(self, fact: ModeOrdered | AdoptionOrdered) -> int:
+        """The number of an operator's row in the journal, once it is durable.  Raises `RunOver`."""
         if self._ended.done():
             raise RunOver("the run is over")
         answer: asyncio.Future[int] = self._loop.create_future()
@@ -181,15 +182,15 @@ class Daemon:
         found = self.parts.reload()
         if isinstance(found, str):
             self.parts.note("settings not changed", {"reason": found})
-            return
-        before = self.engine.store.config or self.parts.config
-        self.parts.note("settings changed", differences(before, found.config))
-        self._put(found)
+        else:
+            before = self.engine.store.config or self.parts.config
+            self.parts.note("settings changed", differences(before, found.config))
+            self._put(found)
 
     async def run(self) -> Outcome:
-        """Boot, trade, stop.
+        """Boot, trade, stop; the journal is closed in any case.
 
-        The journal is closed in any case.  Raises `ClockBehind`; `BugExit` when the step or a gateway failed;
+        Raises `ClockBehind`; `BugExit` when the step or a gateway failed;
         `JournalError`; and what a gateway raised with an ``exit_code``, which is its refusal to go on.
         """
         try:
@@ -216,10 +217,7 @@ class Daemon:
         parts, at_ns = self.parts, self.clock.now_ns()
         last_ns = self.engine.store.now_ns
         if at_ns < last_ns:
-            raise ClockBehind(
-                f"this machine's clock is {(last_ns - at_ns) / 1e9:.1f} s behind the last row of journal "
-                f"{self.engine.journal.path}: set the clock, or give another file by BASISBOT_JOURNAL"
-            )
+            raise ClockBehind((last_ns - at_ns) / 1e9, self.engine.journal.path)
         put = self.engine.inbox.put
         put(Booted(parts.run_id, parts.version, parts.config, parts.previous))
         for account in dict.fromkeys((*parts.gateways, *self.engine.store.accounts)):
@@ -238,6 +236,8 @@ class Daemon:
         self._executor.saw(fact)
         if type(fact) is InstrumentListed:
             self._contracts[fact.instrument.id] = fact.instrument
+        elif type(fact) in _NOTED:
+            self.parts.note(type(fact).__name__, as_texts(fact))
         self._put(fact)
 
     def _put(self, fact: AnyFact) -> None:
@@ -347,8 +347,9 @@ class Daemon:
         try:
             await gateway.run(self._emit)
             self._fail(RuntimeError(f"{type(gateway).__name__} ended by itself"))
-        except Exception as failure:  # noqa: BLE001 - the run ends with it
-            if getattr(failure, "exit_code", BugExit.exit_code) == BugExit.exit_code:
+        except Exception as raised:  # noqa: BLE001 - the run ends with it
+            failure = culprit(raised)
+            if is_bug(failure):
                 self._fail(failure)
             elif self._refusal is None:
                 self._refusal = failure
@@ -374,10 +375,10 @@ class Daemon:
     def _fail(self, failure: Exception) -> None:
         if self._ended.done():
             return
-        engine, is_bug = self.engine, getattr(failure, "exit_code", BugExit.exit_code) == BugExit.exit_code
-        if is_bug and not isinstance(failure, BugExit):
-            failure = bug_between_steps(engine.journal, self.clock.now_ns(), engine.inbox.drain(), failure)
-        self._ended.set_exception(failure)
+        try:
+            failure = ending(self.engine, self.clock.now_ns(), failure)
+        finally:  # whatever becomes of the evidence, the run is over
+            self._ended.set_exception(failure)
 
     async def _part(self) -> None:
         """Give the last commands a moment to reach their venues; answers are for the next run to ask for."""

@@ -20,6 +20,9 @@ MODES: dict[str, Mode] = {
 }
 
 
+ADOPT = "adopt"  # the one order that sets no mode; its scope is an account
+
+
 class Access(Struct, frozen=True):
     """Where a run listens on `HOST` (0: any free port), and the token it wants to be told."""
 
@@ -35,7 +38,8 @@ class RunOver(Exception):
 
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of an operator's order.  ``scope`` is a pair's name, or ``*`` for everything."""
+    """The body of an operator's order.  ``scope`` is a pair's name, or ``*`` for everything; an account's
+    name for `ADOPT`."""
 
     reason: str
     actor: str
@@ -43,11 +47,11 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Done(Struct, frozen=True):
-    """The answer to one: its row, and the mode of each pair as it is in force now."""
+    """The answer to one: its row, what it ordered, and the mode of each pair as it is in force now."""
 
     seq: int
     scope: str
-    mode: str
+    ordered: str
     in_force: dict[str, str]
 
 

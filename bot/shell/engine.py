@@ -27,6 +27,7 @@ from bot.model.commands import (
 )
 from bot.model.entry import Entry, encode_items
 from bot.model.facts import (
+    AdoptionOrdered,
     AnyFact,
     BookSeen,
     Booted,
@@ -55,7 +56,7 @@ Refold = Callable[[Store, Entry], None]
 
 _DURABLE_FIRST: frozenset[type] = frozenset(
     {PlaceOrder, CancelOrder, QueryOrder, QueryAccount, SetMode}
-    | {ModeOrdered, StopOrdered, SettingsChanged, Stopped, Booted}
+    | {ModeOrdered, AdoptionOrdered, StopOrdered, SettingsChanged, Stopped, Booted}
 )
 _SAID_ONCE: frozenset[type] = frozenset(
     {OrderFilled, ForcedFilled, FundingPaid, FundingSettled, InterestCharged, Transferred}
@@ -185,14 +186,16 @@ class Engine:
         self.journal.flush()
         return BugExit(
             f"the step failed at row {row} of journal {self.journal.path} ({failure}): "
-            f"the rows before it are good, its facts and the traceback are in {poison}"
+            f"the rows before it are good, its facts and the traceback are {poison}"
         )
 
 
 def lay_evidence(
     journal: Journal, at_ns: int, facts: tuple[AnyFact, ...], cause: BaseException | None
-) -> Path:
-    """Write what a bug was met with beside the journal, under the row that will not be written."""
+) -> str:
+    """Write what a bug was met with beside the journal, under the row that will not be written.
+
+    Returns where it lies, for a sentence: a disk that is full must not keep the process from ending."""
     poison = journal.path.with_name(journal.path.name + ".poison.json")
     evidence = {
         "row": journal.last_seq + 1,
@@ -200,18 +203,36 @@ def lay_evidence(
         "facts": msgspec.Raw(encode_items(facts)),
         "traceback": "".join(traceback.format_exception(cause)),
     }
-    poison.write_bytes(msgspec.json.format(msgspec.json.encode(evidence)) + b"\n")
-    return poison
+    try:
+        poison.write_bytes(msgspec.json.format(msgspec.json.encode(evidence)) + b"\n")
+    except OSError as error:
+        return f"lost, since {poison} cannot be written ({error.strerror})"
+    return f"in {poison}"
 
 
-def bug_between_steps(
-    journal: Journal, at_ns: int, facts: tuple[AnyFact, ...], failure: Exception
-) -> BugExit:
-    """What a run ends with that failed outside the step: the same evidence, with the facts that waited."""
-    poison = lay_evidence(journal, at_ns, facts, failure)
+def culprit(failure: Exception) -> Exception:
+    """What a task group ended with: the first of its failures that is a bug, else the first."""
+    if not isinstance(failure, ExceptionGroup):
+        return failure
+    found = [culprit(one) for one in failure.exceptions]
+    return next((one for one in found if is_bug(one)), found[0])
+
+
+def is_bug(failure: Exception) -> bool:
+    """Whether nobody has given this failure an exit code of its own."""
+    return bool(getattr(failure, "exit_code", BugExit.exit_code) == BugExit.exit_code)
+
+
+def ending(engine: Engine, at_ns: int, failure: Exception) -> Exception:
+    """What a run ends with that failed: itself, or `BugExit` where it is a bug that was met outside the step,
+    with the same evidence and the facts that waited."""
+    if not is_bug(failure) or isinstance(failure, BugExit):
+        return failure
+    journal = engine.journal
+    poison = lay_evidence(journal, at_ns, engine.inbox.drain(), failure)
     bug = BugExit(
         f"the run failed behind row {journal.last_seq} of journal {journal.path} "
-        f"({type(failure).__name__}: {failure}): what waited and the traceback are in {poison}"
+        f"({type(failure).__name__}: {failure}): what waited and the traceback are {poison}"
     )
     bug.__cause__ = failure
     return bug

@@ -65,6 +65,11 @@ def iso(at_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
 
 
+def as_texts(item: msgspec.Struct) -> dict[str, str]:
+    """A struct's fields as texts, for a line of the log."""
+    return {name: str(value) for name, value in named(item).items() if name != "type"}
+
+
 def named(item: msgspec.Struct) -> dict[str, object]:
     """A struct as a mapping of its field names, its type first if it has a tag."""
     fields: dict[str, object] = {}

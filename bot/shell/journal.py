@@ -258,7 +258,7 @@ class JournalWriter:
                 self._commit(fresh)
         except sqlite3.Error as failure:
             what = "free space" if failure.sqlite_errorname == "SQLITE_FULL" else "look after the disk"
-            self._error = JournalError(f"journal {self.path}: {failure}; {what} and run again with --resume")
+            self._error = JournalError(f"journal {self.path}: {failure}; {what} and go on (paper: --resume)")
             raise self._error from failure
         except (Divergence, OtherRun) as failure:
             self._error = failure

@@ -41,6 +41,7 @@ ORIGIN: dict[type[facts.Fact], str] = {
     facts.VenueReset: "venue",
     facts.Throttled: "venue",
     facts.InstrumentStatusSeen: "venue",
+    facts.AdoptionOrdered: "operator",
     facts.StopOrdered: "operator",
     facts.Stopped: "operator",
     facts.SettingsChanged: "operator",

@@ -1,8 +1,9 @@
 """Snapshots of the store beside a journal's rows, so that a restart folds an hour of rows and not a year.
 
 A snapshot is the whole tree behind one row, with that row's chain value.  It is a convenience and never the
-truth: it is used only by a program whose tree has the very same shape, else everything is folded; and
-`journal verify`, which decides every row again, holds each against what it finds.
+truth: it is used only where its hash says that it is whole, and by a program whose tree has the very same
+shape, else everything is folded; and `journal verify`, which decides every row again, holds each against what
+it finds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from bot.model.store import Store
 
+_DIGEST = 16  # bytes
 KEPT = 2  # the last but one serves when the last was being written
 TABLE = (
     "CREATE TABLE IF NOT EXISTS snapshots"
@@ -47,7 +49,7 @@ def keep(db: sqlite3.Connection, snapshot: Snapshot) -> None:
         db.execute(TABLE)
         db.execute(
             "INSERT OR REPLACE INTO snapshots(seq, shape, chain, store) VALUES (?, ?, ?, ?)",
-            (snapshot.seq, snapshot.shape, snapshot.chain, snapshot.store),
+            (snapshot.seq, snapshot.shape, snapshot.chain, _sealed(snapshot.chain, snapshot.store)),
         )
         db.execute(
             "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)",
@@ -56,7 +58,8 @@ def keep(db: sqlite3.Connection, snapshot: Snapshot) -> None:
 
 
 def stored(path: Path) -> tuple[Snapshot, ...]:
-    """The snapshots of a journal that have the present shape, oldest first; none where there is no table."""
+    """The snapshots of a journal that are whole and have the present shape, oldest first; none where there
+    is no table."""
     if not path.is_file():
         return ()
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
@@ -66,4 +69,13 @@ def stored(path: Path) -> tuple[Snapshot, ...]:
         return ()
     finally:
         db.close()
-    return tuple(Snapshot(*row) for row in rows if row[1] == shape())
+    return tuple(
+        Snapshot(seq, of, chain, sealed[_DIGEST:])
+        for seq, of, chain, sealed in rows
+        if of == shape() and sealed == _sealed(chain, sealed[_DIGEST:])
+    )
+
+
+def _sealed(chain: bytes, store: bytes) -> bytes:
+    """A store's bytes behind their hash: unlike rows, they are in no chain that would tell a changed byte."""
+    return hashlib.blake2b(chain + store, digest_size=_DIGEST).digest() + store

@@ -27,6 +27,7 @@ from bot.wiring.venues import (
     in_loop,
     journal_path,
     key_and_secret,
+    keys_of,
     legs_of,
     open_network,
 )
@@ -41,13 +42,16 @@ def examine(options: LiveOptions) -> tuple[Finding, ...]:
     sha256 = settings_sha256(settings.config)
     found = [Finding("settings", OK, f"complete, sha256 {sha256}, {_mode(settings)}")]
     path = journal_path(options, settings)
-    found += [_disk(path), _alone(path), _port(settings.config.api_port)]
+    found += [_disk(path), _alone(path), port_of_api(settings.config.api_port)]
     try:
-        key, secret = key_and_secret(settings)
+        keys = keys_of(settings)
         hosts_of(settings)
     except ConfigError as refusal:
         return (*found, Finding("account", FAILED, str(refusal)))
-    return (*found, _account_alone(key), *in_loop(_venue(settings, key, secret)))
+    found += [_account_alone(keys), *_through_ccxt(settings)]
+    if any(leg.split(":")[0] == BINANCE for leg in legs_of(settings.config)):
+        found += in_loop(_venue(settings, *key_and_secret(settings)))
+    return tuple(found)
 
 
 def failures(found: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -83,21 +87,30 @@ def _alone(path: Path) -> Finding:
     return Finding("journal", OK, f"{path} is {'there' if path.exists() else 'not begun'} and free")
 
 
-def _account_alone(key: str) -> Finding:
+def _account_alone(keys: Sequence[str]) -> Finding:
+    if not keys:
+        return Finding("second instance", SKIPPED, "paper has no account")
     try:
-        lock = account_lock(key)
+        for key in keys:
+            account_lock(key).release()
     except ConfigError as refusal:
         return Finding("second instance", FAILED, str(refusal))
-    if lock is None:
-        return Finding("second instance", SKIPPED, "no key is set")
-    lock.release()
     return Finding("second instance", OK, "no other daemon on this machine uses the key")
 
 
-def _port(port: int) -> Finding:
+def _through_ccxt(settings: Settings) -> list[Finding]:
+    """What nobody here can ask in one way of every exchange."""
+    venues = dict.fromkeys(leg.split(":")[0] for leg in legs_of(settings.config))
+    text = "traded through ccxt: withdrawal right, position mode and leverage are for a person to check"
+    return [Finding(f"venue {venue}", WARNED, text) for venue in venues if venue != BINANCE]
+
+
+def port_of_api(port: int) -> Finding:
     if not port:
         return Finding("api", WARNED, "BASISBOT_API_PORT is 0: no commands and no readiness while it runs")
     with socket.socket() as probe:
+        # as the API itself does: what a run before left half closed is no obstacle
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:

@@ -22,7 +22,7 @@ from bot.model.ids import InstrumentId, market_of
 from bot.model.instrument import Instrument
 from bot.ports import Clock, Emit
 from bot.settings import Settings
-from bot.wiring.venues import hosts_of, legs_of
+from bot.wiring.venues import hosts_of
 
 
 class OpenedFeeds(Struct, frozen=True):
@@ -33,9 +33,14 @@ class OpenedFeeds(Struct, frozen=True):
 
 
 async def open_feeds(
-    settings: Settings, signer: Signer | None, world: tuple[Network, Clock], emit: Emit, tap: Tap
+    settings: Settings,
+    legs: Sequence[InstrumentId],
+    signer: Signer | None,
+    world: tuple[Network, Clock],
+    emit: Emit,
+    tap: Tap,
 ) -> OpenedFeeds:
-    """Ask the venue for its clock and its instruments, tell them, and make one feed for each market.
+    """Ask the venue for its clock and what ``legs`` are, tell it, and make one feed for each market.
 
     Without a signer the venue tells no tiers and no fees: those are the instrument files' and the settings'.
     Raises `FeedError` for an instrument that is not wholly described, `Unsent`, `Unanswered`, `Refused`.
@@ -43,18 +48,18 @@ async def open_feeds(
     network, clock = world
     access = Access(signer, round(settings.config.strategy.receive_window_s * 1000))
     markets: dict[str, list[InstrumentId]] = {}
-    for leg in legs_of(settings.config):
+    for leg in legs:
         markets.setdefault(market_of(leg), []).append(leg)
     instruments: dict[InstrumentId, Instrument] = {}
     feeds = []
-    for market, legs in markets.items():
+    for market, names in markets.items():
         hosts = hosts_of(settings)[market]
         rest = Rest(market, hosts, network, VenueClock(clock), RateBudget(market), access)
         rest.clock.offset_ns = await measure_offset_ns(rest)
         given = Given(
             tuple(read_source(path) for path in settings.instruments), settings.config.paper_fees_bps
         )
-        described = await read_market(rest, legs, given)
+        described = await read_market(rest, names, given)
         for _, source in described.sources:
             tap(clock.now_ns(), market, b'{"stream":"exchangeInfo","data":%b}' % source)
         for fact in changes(None, described, clock.now_ns()):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import ExitStack
+from itertools import count
 
+from adapters.backoff import Backoff
 from adapters.network import Network
 from bot import __version__
 from bot.knobs import ConfigError
@@ -28,11 +31,13 @@ from bot.wiring.venues import (
     BINANCE,
     LiveOptions,
     account_lock,
+    ccxt_credentials,
     hosts_of,
     in_loop,
     journal_path,
     key_and_secret,
-    legs_of,
+    keys_of,
+    legs_served,
     open_network,
 )
 
@@ -47,22 +52,18 @@ def run_live(options: LiveOptions) -> Outcome:
     """
     settings = load(options.environ, options.env_file)
     configure(secrets=settings.secrets.texts())
-    key, _ = key_and_secret(settings)
+    keys = keys_of(settings)
     if settings.config.mode == "live":
-        _refuse_unfit(options)
+        refuse_unfit(options)
     path = journal_path(options, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = account_lock(key)
-    try:
+    with ExitStack() as held:
+        for key in keys:
+            held.callback(account_lock(key).release)
         reopened = reopen(path)
-        try:
-            _refuse_other_account(settings, reopened)
-            return in_loop(_run(options, settings, reopened))
-        finally:
-            reopened.engine.journal.close()
-    finally:
-        if lock is not None:
-            lock.release()
+        held.callback(reopened.journal.close)
+        _refuse_other_account(settings, reopened)
+        return in_loop(_run(options, settings, reopened))
 
 
 async def _run(options: LiveOptions, settings: Settings, reopened: Reopened) -> Outcome:
@@ -94,24 +95,24 @@ def _gateways(
 ) -> dict[AccountId, LiveGateway]:
     """One gateway for each venue, under each of its accounts."""
     by_venue: dict[str, list[InstrumentId]] = {}
-    for leg in legs_of(settings.config):
+    for leg in legs_served(settings.config, store):
         by_venue.setdefault(leg.split(":")[0], []).append(leg)
     found: dict[AccountId, LiveGateway] = {}
     for venue, legs in by_venue.items():
-        if venue != BINANCE:
-            raise ConfigError(
-                f"BASISBOT_PAIRS has legs on {venue}, but this version trades on {BINANCE} alone"
-            )
         gateway: LiveGateway
-        if settings.config.mode == "paper":
-            gateway = _on_paper(settings, network, clock, store)
+        if venue != BINANCE:
+            gateway = _on_ccxt(settings, venue, tuple(legs), clock)
+        elif settings.config.mode == "paper":
+            gateway = _on_paper(settings, tuple(legs), (network, clock), store)
         else:
             gateway = _on_binance(settings, tuple(legs), network, clock)
         found.update({account_of(leg): gateway for leg in legs})
     return found
 
 
-def _on_paper(settings: Settings, network: Network, clock: Clock, store: Store) -> LiveGateway:
+def _on_paper(
+    settings: Settings, legs: tuple[InstrumentId, ...], world: tuple[Network, Clock], store: Store
+) -> LiveGateway:
     """Live prices, simulated fills; the simulated account goes on where the journal left it."""
     from adapters.paper.live import PaperLiveGateway
     from adapters.paper.standing import standing_of
@@ -119,11 +120,29 @@ def _on_paper(settings: Settings, network: Network, clock: Clock, store: Store) 
     from bot.wiring.feeds import open_feeds
 
     return PaperLiveGateway(
-        lambda emit, tap: open_feeds(settings, None, (network, clock), emit, tap),
+        lambda emit, tap: open_feeds(settings, legs, None, world, emit, tap),
         terms_of(settings.config),
-        clock,
+        world[1],
         standing_of(store),
     )
+
+
+def _on_ccxt(settings: Settings, venue: str, legs: tuple[InstrumentId, ...], clock: Clock) -> LiveGateway:
+    """An exchange that has no adapter of its own."""
+    if settings.config.mode not in ("testnet", "live"):
+        raise ConfigError(
+            f"BASISBOT_PAIRS has legs on {venue}, which is traded through ccxt: "
+            f"BASISBOT_MODE {settings.config.mode!r} is for {BINANCE} alone"
+        )
+    from adapters.ccxt.exchange import Access as CcxtAccess
+    from adapters.ccxt.gateway import CcxtGateway, CcxtOptions
+
+    access = CcxtAccess(
+        name=venue,
+        credentials=ccxt_credentials(settings, venue),
+        is_demo=settings.config.mode == "testnet",
+    )
+    return CcxtGateway(CcxtOptions(access=access, legs=legs, config=settings.config), clock)
 
 
 def _on_binance(
@@ -163,13 +182,23 @@ def _access(options: LiveOptions, settings: Settings) -> Access | None:
 # --- refusals ---------------------------------------------------------------------------------------------
 
 
-def _refuse_unfit(options: LiveOptions) -> None:
-    """Real money is traded after everything that can be checked was."""
-    failed = failures(examine(options))
-    if failed:
-        raise ConfigError(
-            "`basisbot doctor` finds: " + "; ".join(f"{one.check}: {one.text}" for one in failed)
-        )
+def refuse_unfit(options: LiveOptions) -> None:
+    """Real money is traded after everything that can be checked was.
+
+    A venue that does not answer is asked again, for ever: a run that gave up would leave what is open alone.
+    """
+    told = ""
+    for attempt in count(1):
+        failed = failures(examine(options))
+        if not failed:
+            return
+        sentence = "; ".join(f"{one.check}: {one.text}" for one in failed)
+        if not all(one.may_pass for one in failed):
+            raise ConfigError(f"`basisbot doctor` finds: {sentence}")
+        if sentence != told:
+            note("the venue is asked again", {"reason": sentence})
+        told = sentence
+        time.sleep(Backoff().delay_s(attempt, sentence))
 
 
 def _refuse_other_account(settings: Settings, reopened: Reopened) -> None:

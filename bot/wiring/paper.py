@@ -1,4 +1,4 @@
-"""Wiring: the one module that names concrete adapters, and puts a run together.
+"""Wiring of a replay: recordings, the simulated venue, and the report of what came of it.
 
 Everything else takes what it needs as an argument.  A paper run is made of settings, recordings and the
 venue's description of its instruments; what comes out is a journal, and a report that is read from it.

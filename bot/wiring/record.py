@@ -20,6 +20,8 @@ from bot.model.facts import AnyFact, BookGapped, ChannelLost, ChannelOpened, Pro
 from bot.model.ids import market_of, symbol_of
 from bot.settings import Settings, load
 from bot.shell.clock import LiveClock
+from bot.shell.engine import culprit
+from bot.shell.export import as_texts
 from bot.shell.logs import configure, note
 from bot.wiring.feeds import open_feeds
 from bot.wiring.venues import BINANCE, in_loop, key_and_secret, legs_of, open_network
@@ -56,19 +58,20 @@ async def _record(settings: Settings, recorder: Recorder) -> None:
     key, secret = key_and_secret(settings)
     try:
         by = signer(key, secret) if key else None
-        opened = await open_feeds(settings, by, (network, clock), _tell, recorder.take)
-        await _until_signal([feed.run() for feed in opened.feeds])
+        legs = legs_of(settings.config)
+        opened = await open_feeds(settings, legs, by, (network, clock), _tell, recorder.take)
+        await until_signal([feed.run() for feed in opened.feeds])
     finally:
         await network.close()
 
 
 def _tell(fact: AnyFact) -> None:
     if isinstance(fact, _TOLD):
-        note(type(fact).__name__, {name: str(getattr(fact, name)) for name in fact.__struct_fields__})
+        note(type(fact).__name__, as_texts(fact))
 
 
-async def _until_signal(feeds: list[Coroutine[Any, Any, None]]) -> None:
-    """Run the feeds until a signal, or until one of them raises."""
+async def until_signal(feeds: list[Coroutine[Any, Any, None]]) -> None:
+    """Run the feeds until a signal, or until one of them raises; what it raised is raised."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,5 +82,8 @@ async def _until_signal(feeds: list[Coroutine[Any, Any, None]]) -> None:
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    for task in done:
-        task.result()
+    try:
+        for task in done:
+            task.result()
+    except ExceptionGroup as group:
+        raise culprit(group) from None

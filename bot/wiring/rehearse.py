@@ -1,8 +1,8 @@
 """Wiring of the rehearsal: servers that speak the venue's protocol, and the real daemon against them.
 
 The servers are a process of their own, as the venue is: what the daemon knows of them it was told over
-sockets. What must stay true: the two share this machine's loopback and nothing else, and neither outlives
-the other for long.
+sockets. What must stay true: the two share this machine's loopback and nothing else, and the servers do not
+outlive the daemon for long; a daemon whose servers died says what it says of any venue that is gone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from bot.knobs import PREFIX, ConfigError
 from bot.shell.daemon import Outcome
+from bot.shell.lock import FileLock, LockTaken
 from bot.shell.logs import configure, note
 from bot.wiring.live import run_live
 from bot.wiring.venues import JOURNAL_NAME, LiveOptions, in_loop
@@ -94,6 +95,12 @@ def rehearse_once(options: RehearsalOptions) -> Outcome:
     _script(options)
     options.out.mkdir(parents=True, exist_ok=True)
     journal = options.journal
+    try:
+        FileLock(journal).release()
+    except LockTaken:
+        raise ConfigError(
+            f"another rehearsal writes to {options.out}: stop it, or give another --out"
+        ) from None
     for suffix in ("", "-wal", "-shm", ".poison.json"):
         journal.with_name(journal.name + suffix).unlink(missing_ok=True)
     with _servers(options) as roots:

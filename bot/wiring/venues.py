@@ -19,7 +19,8 @@ from msgspec import Struct
 from bot.knobs import ConfigError
 from bot.model.config import Config
 from bot.model.ids import InstrumentId
-from bot.model.pair import Role
+from bot.model.pair import PairState, Role
+from bot.model.store import Store
 from bot.settings import Settings
 from bot.shell.lock import FileLock, LockTaken
 
@@ -55,6 +56,19 @@ def in_loop(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 def legs_of(config: Config) -> tuple[InstrumentId, ...]:
     return tuple(dict.fromkeys(pair.instrument(role) for pair in config.pairs for role in Role))
+
+
+def legs_served(config: Config, store: Store) -> tuple[InstrumentId, ...]:
+    """The legs of the configured pairs, and of those that left the settings while something of them was open:
+    nobody can close what nobody hears of."""
+    live = {order.pair for order in store.orders.values() if order.state.is_live}
+    left = [
+        leg.instrument
+        for name, pair in store.pairs.items()
+        if pair.state is not PairState.FLAT or name in live
+        for leg in pair.legs
+    ]
+    return tuple(dict.fromkeys((*legs_of(config), *left)))
 
 
 def journal_path(options: LiveOptions, settings: Settings) -> Path:
@@ -101,16 +115,37 @@ def key_and_secret(settings: Settings) -> tuple[str, str]:
     return secrets.binance_key.get_secret_value(), secrets.binance_secret.get_secret_value()
 
 
-def account_lock(key: str) -> FileLock | None:
+def ccxt_credentials(settings: Settings, venue: str) -> dict[str, str]:
+    """The credentials of an exchange traded through ccxt.  Raises `ConfigError` where there are none."""
+    words = settings.secrets.ccxt.get(venue)
+    if not words:
+        raise ConfigError(
+            f"BASISBOT_PAIRS has legs on {venue}, but BASISBOT_CCXT_CREDENTIALS holds no {venue!r}"
+        )
+    return {word: value.get_secret_value() for word, value in words.items()}
+
+
+def keys_of(settings: Settings) -> tuple[str, ...]:
+    """The API key of each venue that is traded; none on paper.  Raises `ConfigError` where one is missing."""
+    if settings.config.mode == "paper":
+        return ()
+    venues = dict.fromkeys(leg.split(":")[0] for leg in legs_of(settings.config))
+    return tuple(
+        key_and_secret(settings)[0]
+        if venue == BINANCE
+        else ccxt_credentials(settings, venue).get("apiKey", venue)
+        for venue in venues
+    )
+
+
+def account_lock(key: str) -> FileLock:
     """One daemon for one key on one machine; on two machines, the second one's orders give it away.
 
-    Raises `ConfigError` where another process holds it; there is none without a key."""
-    if not key:
-        return None
+    Raises `ConfigError` where another process holds it."""
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
     try:
         return FileLock(Path(tempfile.gettempdir()) / f"basisbot-{name}")
     except LockTaken:
         raise ConfigError(
-            "another daemon on this machine trades with BASISBOT_BINANCE_KEY: stop it, or use another key"
+            "another daemon on this machine trades with this API key: stop it, or use another key"
         ) from None

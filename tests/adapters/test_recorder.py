@@ -32,6 +32,19 @@ def test_what_is_recorded_can_be_read_frame_by_frame(tmp_path: Path) -> None:
     assert [payload for _, _, payload in read] == [payload.replace(b"\n", b" ") for _, _, payload in frames]
 
 
+def test_a_frame_that_is_no_json_does_not_spoil_the_capture(tmp_path: Path) -> None:
+    odd = (b"<html>502</html>", b'{"stream":"btcusdt@de', b"", b"{}{}")
+    with Recorder(tmp_path / "out", "binance", SYMBOLS, 600, 0) as recorder:
+        for payload in odd:
+            recorder.take(1, "spot", payload)
+        recorder.take(2, "spot", b'{"stream":"a\\"b","data":{}}')
+        recorder.take(2, "spot", b'{"stream":"\xff\xfe","data":1}')
+        recorder.take(3, "spot", b'{"stream":"btcusdt@depth","data":{}}')
+    assert (recorder.frames, recorder.unread) == (3, len(odd))
+    blocks = CaptureRecording(tmp_path / "out").blocks({"spot": 0, "usdm": 1})
+    assert [at_ns for block in blocks for at_ns, _, _ in block] == [2, 2, 3]
+
+
 def test_a_part_ends_with_its_span(tmp_path: Path) -> None:
     with Recorder(tmp_path / "out", "binance", SYMBOLS, 600, 0) as recorder:
         for at_ns in range(0, HOUR_NS, HOUR_NS // 12):

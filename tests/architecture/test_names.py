@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ IMPURE = {"asyncio", "time", "random", "logging", "socket", "os", "threading", "
 PURE = ("bot/model", "bot/core", "bot/quant", "bot/vault", "risk")
 # where an unknown error is turned into something else: the process, the step's evidence, the run's end
 SLEEPS = {"time.sleep", "sleep", "asyncio.sleep"}
-POLLS = {"tests/rehearsal/test_stock_ccxt.py"}  # ccxt says nowhere that it is subscribed
+POLLS = {
+    "tests/rehearsal/test_stock_ccxt.py",  # ccxt says nowhere that it is subscribed
+    "tests/adapters/binance/canned.py",  # a network for virtual loops
+}
 CATCH_ALL = {"bot/__main__.py", "bot/shell/engine.py", "bot/shell/daemon.py"}
 
 
@@ -101,6 +105,7 @@ def test_nobody_sleeps_on_the_wall_clock_in_a_test() -> None:
     assert found == []
 
 
+@cache
 def in_virtual_time(path: Path) -> bool:
     return path.parent.name == "virtual" or any(name.startswith("tests.virtual") for name in imports(path))
 

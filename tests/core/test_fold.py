@@ -97,7 +97,24 @@ def test_ended_orders_and_old_trades_are_forgotten() -> None:
     assert world.store.trades, "the dedup horizon is longer"
     world.at_ns += 50 * HOUR_NS
     world.tick()
+    assert world.store.trades, "nobody has heard of the accounts since"
+    world.give(*[world.report(account) for account in world.wallets])
+    world.tick()
     assert not world.store.trades
+
+
+def test_a_payment_told_again_after_days_without_the_account_is_booked_once() -> None:
+    world = hedged()
+    account = AccountId("binance:usdm")
+    payment = world.pay_funding(D("0.0001"), D(60_000), 1)
+    world.give(*payment)
+    world.give(world.report(account))
+    cash = dict(world.store.ledger.cash[account])
+    world.give(ChannelLost(account, Channel.PRIVATE, "no network"))
+    world.give(Tick({}, {}), after_s=50 * 3600)
+    world.give(ChannelOpened(account, Channel.PRIVATE))
+    world.give(payment[0])  # it lies in what is asked for again
+    assert world.store.ledger.cash[account] == cash
 
 
 def test_a_tick_of_instruments_and_accounts_not_known_is_harmless() -> None:

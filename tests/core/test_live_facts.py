@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bot.core import views
-from bot.model.commands import CancelOrder, PlaceOrder, QueryAccount, QueryOrder, RaiseAlert, SetMode
+from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, RaiseAlert, SetMode
 from bot.model.facts import (
     AccountReported,
     Booted,
@@ -18,21 +18,17 @@ from bot.model.facts import (
     InstrumentStatusSeen,
     InsuranceCharged,
     MarginCalled,
-    ModeOrdered,
     OrderAccepted,
-    OrderCanceled,
     OrderFilled,
     PositionHeld,
     RateSeen,
     SettingsChanged,
-    StopOrdered,
-    Stopped,
     Throttled,
     VenueReset,
 )
 from bot.model.ids import AccountId, ClientId, InstrumentId
 from bot.model.instrument import Side
-from bot.model.pair import Mode, PairState
+from bot.model.pair import Mode
 from bot.model.store import OrderState
 from risk import watch
 from tests.core.world import BTC, LINEAR, SPOT, World, hedged, make_config, with_strategy
@@ -50,70 +46,6 @@ def alerts(world: World) -> list[str]:
     found = [one.key for one in world.commands if isinstance(one, RaiseAlert)]
     world.commands = [one for one in world.commands if not isinstance(one, RaiseAlert)]
     return found
-
-
-# --- stopping ---------------------------------------------------------------------------------------------
-
-
-def test_a_stop_opens_nothing_and_keeps_what_is_hedged() -> None:
-    world = hedged()
-    world.give(StopOrdered("test", "maintenance"))
-    assert hold_codes(world) == ["stopping"]
-    world.commands = []
-    world.quote(60_000.0, -20.0)  # the exit's signal
-    assert not world.placed()
-    assert world.store.pairs[BTC].state is PairState.HEDGED
-    assert views.at_rest(world.store)
-    assert world.store.pairs[BTC].idle == "stopping"
-
-
-def test_a_stop_finishes_a_pair_of_which_one_leg_filled() -> None:
-    world = World(make_config(capital=10_000))
-    world.boot()
-    world.quote(60_000.0, 0.0)
-    world.quote(60_000.0, 20.0)
-    long, short = world.placed()
-    world.give(*world.fill(long), *world.fill(short, qty=D(0)))
-    world.commands = [one for one in world.commands if isinstance(one, PlaceOrder)]
-    world.give(StopOrdered("test", "maintenance"))
-    assert not views.at_rest(world.store)
-    for _ in range(8):
-        world.tick()
-        world.quote(60_000.0, 20.0)
-        world.fill_all()
-    assert views.at_rest(world.store)
-    assert world.store.pairs[BTC].state in (PairState.HEDGED, PairState.FLAT)
-
-
-def test_a_stop_withdraws_what_rests() -> None:
-    world = World(make_config(capital=10_000))
-    world.boot()
-    world.quote(60_000.0, 0.0)
-    world.quote(60_000.0, 20.0)
-    orders = world.placed()
-    world.give(*[OrderAccepted(one.client_id, "v", world.at_ns) for one in orders])
-    world.give(StopOrdered("test", "maintenance"))
-    cancels = [one for one in world.commands if isinstance(one, CancelOrder)]
-    assert [one.client_id for one in cancels] == [one.client_id for one in orders]
-    assert {one.reason for one in cancels} == {"stopping"}
-    world.give(*[OrderCanceled(one.client_id, world.at_ns) for one in orders])
-    assert views.at_rest(world.store)
-    assert world.store.pairs[BTC].state is PairState.FLAT
-
-
-def test_the_next_boot_forgets_a_stop() -> None:
-    world = hedged()
-    world.give(StopOrdered("test", "maintenance"), Stopped(True, "done"))
-    world.give(Booted("0run0001", "0", world.config, "clean"))
-    assert world.store.stopping == ""
-    assert world.store.mode is Mode.ACTIVE
-    assert world.store.runs == ("0run0000", "0run0001")
-
-
-def test_after_a_stop_that_left_something_undone_nothing_is_opened() -> None:
-    world = hedged()
-    world.give(Booted("0run0001", "0", world.config, "aborted"))
-    assert world.store.mode is Mode.REDUCE_ONLY
 
 
 # --- settings, status, throttling -------------------------------------------------------------------------
@@ -313,32 +245,3 @@ def test_a_fee_in_a_token_without_a_price_is_no_part_of_nav_until_it_has_one() -
     assert views.residual(world.store) == 0
     world.give(RateSeen("BNB", "USDT", D(600), world.at_ns))
     assert views.residual(world.store) == 0
-
-
-def test_a_run_that_cannot_end_in_order_withdraws_what_rests() -> None:
-    world = World(make_config(capital=10_000))
-    world.boot()
-    world.quote(60_000.0, 0.0)
-    world.quote(60_000.0, 20.0)
-    long, short = world.placed()
-    world.give(OrderAccepted(long.client_id, "v", world.at_ns))
-    world.give(Stopped(False, "not done in time"))
-    cancels = [one for one in world.commands if isinstance(one, CancelOrder)]
-    assert [(one.client_id, one.reason) for one in cancels] == [(long.client_id, "stopped")]
-    assert world.store.orders[short.client_id].state is OrderState.SENT
-
-
-def test_a_halt_withdraws_what_rests_and_trades_nothing() -> None:
-    world = World(make_config(capital=10_000))
-    world.boot()
-    world.quote(60_000.0, 0.0)
-    world.quote(60_000.0, 20.0)
-    orders = world.placed()
-    world.give(*[OrderAccepted(one.client_id, "v", world.at_ns) for one in orders])
-    world.give(ModeOrdered("*", Mode.HALTED, "test", "drill"))
-    cancels = [one for one in world.commands if isinstance(one, CancelOrder)]
-    assert [(one.client_id, one.reason) for one in cancels] == [(one.client_id, "halted") for one in orders]
-    world.give(*[OrderCanceled(one.client_id, world.at_ns) for one in orders])
-    world.commands = []
-    world.quote(60_000.0, 30.0)
-    assert not world.placed()

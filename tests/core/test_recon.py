@@ -21,11 +21,12 @@ from bot.model.facts import (
     OrderStatus,
     OrderUncertain,
     PositionHeld,
+    Tick,
 )
-from bot.model.ids import AccountId, ClientId, account_of
+from bot.model.ids import AccountId, ClientId
 from bot.model.pair import Mode, PairSpec, PairState
 from bot.model.store import OrderState
-from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, make_config
+from tests.core.world import BTC, LINEAR, SPOT, World, hedged, make_config
 
 D = Decimal
 USDM = AccountId("binance:usdm")
@@ -217,36 +218,6 @@ def test_a_pair_that_left_the_settings_stays_known_and_may_not_change_its_legs()
         world.give(Booted("0run0002", "0", swapped, "clean"))
 
 
-def test_fills_heard_in_another_order_round_differently_and_still_agree() -> None:
-    """A lost fill told after a forced one: quantities and sums agree, and the venue's split is taken over."""
-    world = hedged(INVERSE)
-    account = account_of(INVERSE)
-    report = world.report(account)
-    (held,) = report.positions
-    quantum = D("0.00000001")
-    moved = msgspec.structs.replace(held, cost=held.cost + quantum)
-    wallet = {"BTC": report.balances["BTC"] - quantum}
-    world.give(msgspec.structs.replace(report, balances=wallet, positions=(moved,)))
-    assert world.store.accounts[account].reconciled
-    assert (
-        world.store.ledger.positions[INVERSE].cost == moved.cost == world.store.pairs[BTC].short.position.cost
-    )
-    assert world.store.ledger.cash[account] == wallet
-    assert views.residual(world.store) == 0
-
-
-def test_a_position_that_cost_something_else_is_a_difference() -> None:
-    world = hedged(LINEAR)
-    report = world.report(USDM)
-    (held,) = report.positions
-    world.give(
-        msgspec.structs.replace(report, positions=(msgspec.structs.replace(held, cost=held.cost + 1),))
-    )
-    assert world.store.accounts[USDM].differences == (
-        "USDT: positions cost 1 USDT more or less at the venue",
-    )
-
-
 def test_a_difference_is_told_once_until_it_changes() -> None:
     world = hedged()
     alerts = []
@@ -304,33 +275,23 @@ def test_a_report_of_another_order_under_our_id_halts_everything() -> None:
     ]
 
 
-def test_a_cost_that_the_venue_rounds_is_no_difference_and_is_not_adopted() -> None:
+def test_an_order_that_the_venue_still_holds_open_is_a_difference_though_we_think_it_ended() -> None:
     world = hedged()
-    report = world.report(USDM)
-    (held,) = report.positions
-    told = msgspec.structs.replace(held, cost=held.cost + D("0.00000001"))
-    world.give(msgspec.structs.replace(report, positions=(told,)))
-    assert world.store.accounts[USDM].reconciled
-    assert world.store.ledger.positions[LINEAR].cost == held.cost
-    assert views.residual(world.store) == 0
-    told = msgspec.structs.replace(held, cost=held.cost + D("0.00000002"))
-    world.give(msgspec.structs.replace(report, positions=(told,)))
-    assert world.store.accounts[USDM].differences == (
-        "USDT: positions cost 0.00000002 USDT more or less at the venue",
-    )
+    ended = next(iter(world.store.orders))
+    world.give(msgspec.structs.replace(world.report(USDM), open_orders=(ended,)))
+    assert world.store.accounts[USDM].differences == (f"order {ended}: open at the venue, ended here",)
+    assert world.store.mode is Mode.ACTIVE
 
 
-def test_payments_are_asked_for_an_hour_back_and_never_before_the_first_report() -> None:
-    world = hedged()
-    begun_ns = world.store.accounts[USDM].begun_ns
-    assert begun_ns
-    world.tick(after_s=400.0)
-    asked = [one for one in world.commands if isinstance(one, QueryAccount) and one.account == USDM]
-    assert [one.since_ns for one in asked] == [begun_ns]
-    world.answer_accounts()
-    world.tick(after_s=7200.0)
-    world.answer_accounts()
-    told_ns = world.store.accounts[USDM].told_ns
-    world.tick(after_s=400.0)
-    asked = [one for one in world.commands if isinstance(one, QueryAccount) and one.account == USDM]
-    assert [one.since_ns for one in asked] == [told_ns - 3_600_000_000_000]
+def test_not_found_is_judged_by_the_clock_of_the_venue() -> None:
+    """The venue is three seconds ahead: what it says at its time was said three seconds earlier by ours."""
+    world, (_, short) = sent()
+    world.give(Tick({}, {USDM: 3_000_000_000}))
+    window_s = world.config.strategy.receive_window_s
+    world.give(OrderUncertain(short.client_id, "?"))
+    last_ns = world.store.orders[short.client_id].sent_ns + 3_000_000_000 + int(window_s * 1e9)
+    for _ in range(3):
+        world.give(OrderNotFound(short.client_id, last_ns))
+    assert world.store.orders[short.client_id].state is OrderState.UNCERTAIN, "it could still arrive"
+    world.give(OrderNotFound(short.client_id, last_ns + 1_000_000_000))
+    assert world.store.orders[short.client_id].state is OrderState.DEAD

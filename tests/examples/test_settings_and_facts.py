@@ -15,6 +15,8 @@ from bot.settings import load
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ENV_FILES = sorted(path.name for path in EXAMPLES.glob("*.env"))
+REHEARSED = "rehearsal.env"  # its instruments and its money are the servers'
+REPLAYED = [name for name in ENV_FILES if name != REHEARSED]
 MARKETS = ("spot", "usdm", "coinm")
 
 
@@ -28,10 +30,10 @@ def filters(market: str) -> dict[str, dict[str, Any]]:
 
 
 def test_there_is_an_example_for_each_run() -> None:
-    assert ENV_FILES == ["demo.env", "hft-inverse.env", "hft-linear.env"]
+    assert ENV_FILES == ["demo.env", "hft-inverse.env", "hft-linear.env", REHEARSED]
 
 
-@pytest.mark.parametrize("name", ENV_FILES)
+@pytest.mark.parametrize("name", REPLAYED)
 def test_settings_load_and_name_only_files_that_are_here(name: str) -> None:
     settings = load({}, EXAMPLES / name)
     files = [*settings.instruments, *([settings.funding] if settings.funding else [])]
@@ -41,7 +43,7 @@ def test_settings_load_and_name_only_files_that_are_here(name: str) -> None:
         assert path.is_file()
 
 
-@pytest.mark.parametrize("name", ENV_FILES)
+@pytest.mark.parametrize("name", REPLAYED)
 def test_every_leg_has_its_instrument_file_and_its_wallet(name: str) -> None:
     settings = load({}, EXAMPLES / name)
     listed = {
@@ -57,13 +59,19 @@ def test_every_leg_has_its_instrument_file_and_its_wallet(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENV_FILES)
 def test_a_clip_fits_its_limits_and_the_capital_fits_the_pair(name: str) -> None:
-    config = load({}, EXAMPLES / name).config
+    mode = "rehearsal" if name == REHEARSED else "paper"
+    config = load({"BASISBOT_MODE": mode}, EXAMPLES / name).config
     assert config.strategy.clip_quote < config.limits.order_notional_max_quote
     assert config.strategy.clip_quote < config.limits.naked_max_quote
     capital = [pair.capital_quote for pair in config.pairs]
     assert max(capital) < config.limits.pair_notional_max_quote
     assert 2 * sum(capital) < config.limits.gross_notional_max_quote
     assert 2 * sum(capital) < config.limits.venue_notional_max_quote
+
+
+def test_clips_may_be_naked_for_a_moment_in_every_pair_of_the_rehearsal() -> None:
+    config = load({"BASISBOT_MODE": "rehearsal"}, EXAMPLES / REHEARSED).config
+    assert len(config.pairs) * config.strategy.clip_quote <= config.limits.net_delta_max_quote
 
 
 @pytest.mark.parametrize("name", ENV_FILES)

@@ -119,9 +119,9 @@ class CcxtRehearsed:
         if not self._secret:
             await self.until_open()
 
-    def begin(self, leg: Instrument, read_only: bool = False) -> None:
-        """Start the gateway of a leg's class."""
-        name = leg.id.split(":")[0]
+    def begin(self, *legs: Instrument, read_only: bool = False) -> None:
+        """Start the gateway of the legs' class."""
+        name = legs[0].id.split(":")[0]
         credentials = {"apiKey": self.said["api_key"], "secret": self._secret or self.said["secret"]}
         access = Access(
             name=name,
@@ -129,7 +129,9 @@ class CcxtRehearsed:
             urls={"api": pointed_urls(getattr(library(), name)().urls["api"], self.said)},
             allow_remote=False,
         )
-        options = CcxtOptions(access=access, legs=(leg.id,), config=make_config(bot_tag="cont"))
+        options = CcxtOptions(
+            access=access, legs=tuple(leg.id for leg in legs), config=make_config(bot_tag="cont")
+        )
         self.gateways[name] = gateway = CcxtGateway(options, self.clock, read_only)
         self._tasks[name] = self.loop.create_task(gateway.run(self._emit))
 

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.ccxt import feed, gateway, private
-from adapters.ccxt.exchange import Access, open_exchange
-from adapters.ccxt.gateway import CcxtGateway, CcxtOptions
-from adapters.errors import FeedError
+from adapters.ccxt.exchange import open_exchange
 from adapters.rehearsal.seam import Cut, Door, Line, Peer, Request, Response
 from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, TimeInForce
 from bot.model.facts import (
@@ -36,14 +34,13 @@ from bot.model.facts import (
     OrderReported,
     OrderStatus,
     OrderUncertain,
-    PositionSeen,
     Throttled,
 )
-from bot.model.ids import ClientId, InstrumentId
+from bot.model.ids import ClientId
 from bot.model.instrument import Instrument, Side
 from bot.model.money import exact_arithmetic
 from tests.adapters.contract import ASKS, BIDS, GatewayContract, of
-from tests.adapters.paper.build import LINEAR, make_config
+from tests.adapters.paper.build import LINEAR
 from tests.rehearsal.ccxt_rehearsed import CcxtRehearsed
 from tests.rehearsal.stock import stock
 
@@ -355,54 +352,6 @@ def test_fills_missed_while_away_are_told_when_asked_for(linear: CcxtRehearsed) 
     query = QueryAccount(linear.linear.account, 0, {linear.linear.id: seen.trade_id})
     told = {one.trade_id: one for one in of(OrderFilled, linear.send(query))}
     assert [(one.client_id, one.qty) for one in told.values()] == [(ClientId("contaway"), D("0.3"))]
-
-
-def test_a_wrong_secret_is_a_lost_channel_with_its_reason() -> None:
-    rehearsed = CcxtRehearsed(CcxtRehearsed.linear, secret="0" * 64)
-    try:
-        (lost, *_) = rehearsed.heard(ChannelLost)
-        assert (lost.channel, lost.reason) == (Channel.ORDERS, "AuthenticationError")
-        rehearsed.submit(order(rehearsed.linear, Side.BUY, "0.5", "60000"))
-        (reject,) = rehearsed.heard(OrderRejected)
-        assert reject.code == "NOT_CONNECTED"
-    finally:
-        rehearsed.close()
-
-
-def test_coin_margined_contracts_trade_too() -> None:
-    rehearsed = CcxtRehearsed(CcxtRehearsed.inverse)
-    try:
-        rehearsed.show(rehearsed.inverse, ((59_999.0, 500.0),), ((60_000.0, 500.0),))
-        facts = rehearsed.send(order(rehearsed.inverse, Side.SELL, "30", "59999"))
-        assert [type(fact) for fact in of(OrderAccepted, facts) + of(OrderFilled, facts)] == [
-            OrderAccepted, OrderFilled,
-        ]  # fmt: skip
-        (fill,) = of(OrderFilled, facts)
-        assert (fill.qty, fill.fee_asset) == (D(30), "BTC")
-        assert of(PositionSeen, facts)[-1].qty == D(-30)
-        rest = order(rehearsed.inverse, Side.BUY, "10", "59000", TimeInForce.GTC)
-        rehearsed.send(rest)
-        facts = rehearsed.send(CancelOrder(rest.client_id, rest.instrument, "test"))
-        (report,) = of(AccountReported, rehearsed.send(QueryAccount(rehearsed.inverse.account)))
-        (held,) = report.positions
-        assert (held.qty, held.cost) == (D(-30), D("-0.05000083"))
-        with exact_arithmetic():
-            assert report.balances["BTC"] == D(2) - fill.fee
-    finally:
-        rehearsed.close()
-
-
-@pytest.mark.parametrize(
-    ("name", "credentials", "word"),
-    [("bybit", {"apiKey": "k", "secret": "s"}, "client id"), ("binance", {}, "no API key")],
-)
-def test_what_cannot_be_traded_safely_is_refused(name: str, credentials: dict[str, str], word: str) -> None:
-    leg = InstrumentId(f"{name}:linear:BTCUSDT")
-    access = Access(name=name, credentials=credentials)
-    options = CcxtOptions(access=access, legs=(leg,), config=make_config())
-    with pytest.raises(FeedError, match=word):
-        CcxtGateway(options, CcxtClock())
-    CcxtGateway(options, CcxtClock(), read_only=True)
 
 
 class CcxtClock:

@@ -209,7 +209,7 @@ def test_the_api_wants_a_token_and_a_free_port(tmp_path: Path) -> None:
 def test_the_client_reads_and_orders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scene(ask: Asked) -> None:
         done = await asyncio.to_thread(give_order, ask.access, "pause", Wish("lunch", "ann"))
-        assert (done.mode, done.in_force) == ("paused", {"BTC": "paused"})
+        assert (done.ordered, done.in_force) == ("pause", {"BTC": "paused"})
         print_status(await asyncio.to_thread(read_status, ask.access))
 
     play(tmp_path / "j", scene)

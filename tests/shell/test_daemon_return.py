@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -72,16 +74,48 @@ def test_a_gateways_refusal_stops_in_order_and_keeps_its_code(tmp_path: Path) ->
     assert [fact.previous for fact in again.facts if isinstance(fact, Booted)] == ["none", "clean"]
 
 
-def test_a_step_that_fails_ends_the_run_with_its_evidence(tmp_path: Path) -> None:
+def test_a_refusal_out_of_a_task_group_keeps_its_code_and_a_bug_beside_it_does_not(tmp_path: Path) -> None:
+    failures: list[Exception] = [Refused("the key may withdraw")]
+
     async def play(run: Run) -> None:
         await until(hedged(run))
-        order = run.gateway.placed[0]
-        for fact in run.gateway.world.execute(order, order.qty, order.price):
-            run.gateway.tell(fact)  # a second time in full, under another trade id
+        run.gateway.failure = ExceptionGroup("outer", [ExceptionGroup("inner", failures)])
 
-    with pytest.raises(BugExit, match="the step failed"):
+    with pytest.raises(Refused, match="may withdraw"):
         scene(tmp_path / "j", play)
+    failures.append(ValueError("no such key"))
+    with pytest.raises(BugExit, match="no such key"):
+        scene(tmp_path / "other", play)
+
+
+async def fail_the_step(run: Run) -> None:
+    await until(hedged(run))
+    order = run.gateway.placed[0]
+    for fact in run.gateway.world.execute(order, order.qty, order.price):
+        run.gateway.tell(fact)  # a second time in full, under another trade id
+
+
+def test_a_step_that_fails_ends_the_run_with_its_evidence(tmp_path: Path) -> None:
+    with pytest.raises(BugExit, match="the step failed"):
+        scene(tmp_path / "j", fail_the_step)
     assert (tmp_path / "j.poison.json").is_file()
+
+
+async def fail_the_gateway(run: Run) -> None:
+    await until(hedged(run))
+    run.gateway.failure = ValueError("no such key")
+
+
+@pytest.mark.parametrize("play", [fail_the_step, fail_the_gateway])
+def test_a_disk_without_room_for_the_evidence_keeps_no_run_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Callable[[Run], Awaitable[None]]
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(BugExit, match=r"lost, since .*j\.poison\.json cannot be written \(No space left"):
+        scene(tmp_path / "j", play)
 
 
 def test_a_journal_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:

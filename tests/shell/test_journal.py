@@ -312,7 +312,7 @@ class FullAfter(JournalWriter):
 def test_a_full_disk_is_said_once_and_always_and_leaves_a_prefix(tmp_path: Path) -> None:
     path = tmp_path / "run.journal"
     journal = FullAfter(path)
-    text = r"run\.journal: database or disk is full; free space and run again with --resume"
+    text = r"run\.journal: database or disk is full; free space and go on \(paper: --resume\)"
     with pytest.raises(JournalError, match=text):
         _write(journal, 100 * GROUP_ROWS)
     with pytest.raises(JournalError, match=text):

@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ import pytest
 from bot.model.facts import ModeOrdered, SettingsChanged, Stopped
 from bot.model.pair import Mode, PairState
 from bot.shell.api import serve
-from bot.shell.daemon import Outcome, run_daemon
+from bot.shell.daemon import Daemon, Outcome, run_daemon
 from bot.shell.dialogue import TOKEN_NAME, Access
 from tests.conftest import ROOT
 from tests.core.world import BTC, make_config, with_strategy
@@ -70,6 +71,29 @@ def test_sighup_takes_over_changed_settings(tmp_path: Path) -> None:
 
     run, _ = signalled(tmp_path / "j", play)
     assert run.notes == [("settings changed", {"strategy.entry_gap_bps": "5.0 → 50.0"})]
+
+
+def test_a_signal_before_the_boot_finds_a_process_that_has_begun_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[object] = []
+
+    @asynccontextmanager
+    async def opening(daemon: Daemon, access: Access) -> AsyncIterator[int]:
+        before.append(signal.getsignal(signal.SIGTERM))
+        yield 0
+
+    monkeypatch.setattr("bot.shell.api.serve", opening)
+
+    async def whole() -> None:
+        run = Run(tmp_path / "j")
+        running = asyncio.ensure_future(run_daemon(run.daemon.parts, api=Access(0, TOKEN)))
+        await until(lambda: bool(run.gateway.sent))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (await asyncio.wait_for(running, 10)).clean
+
+    asyncio.run(whole())
+    assert before == [signal.SIG_DFL]
 
 
 # --- the verbs --------------------------------------------------------------------------------------------

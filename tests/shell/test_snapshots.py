@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+import msgspec
+import pytest
 
 from bot.core.fold import refold
 from bot.core.step import step
@@ -11,7 +15,7 @@ from bot.model.entry import Entry
 from bot.model.facts import Stopped, Tick
 from bot.model.store import Store, state_sha256
 from bot.shell.boot import reopen
-from bot.shell.snapshots import KEPT, stored
+from bot.shell.snapshots import KEPT, keep, stored
 from bot.shell.verify import verify
 from tests.core.world import SPOT, World, hedged
 
@@ -70,11 +74,29 @@ def test_a_snapshot_of_another_shape_is_left_alone(tmp_path: Path) -> None:
     assert verify(tmp_path / "journal").ok
 
 
+@pytest.mark.parametrize(
+    ("here", "there"), [('"active"', '"halted"'), ('"next_order":', '"next_order":1'), ("}", "")]
+)
+def test_a_snapshot_that_was_damaged_is_left_alone(tmp_path: Path, here: str, there: str) -> None:
+    world = lived(tmp_path / "journal")
+    with closing(sqlite3.connect(tmp_path / "journal")) as db:
+        (store,) = db.execute("SELECT store FROM snapshots").fetchone()
+        damaged = store.replace(here.encode(), there.encode(), 1)
+        assert damaged != store
+        db.execute("UPDATE snapshots SET store = ?", (damaged,))
+        db.commit()
+    reopened = reopen(tmp_path / "journal")
+    reopened.journal.close()
+    assert state_sha256(reopened.engine.store) == state_sha256(world.store)
+    assert verify(tmp_path / "journal").ok
+
+
 def test_a_snapshot_that_lies_is_found(tmp_path: Path) -> None:
     lived(tmp_path / "journal")
-    with sqlite3.connect(tmp_path / "journal") as db:
-        (store,) = db.execute("SELECT store FROM snapshots").fetchone()
-        db.execute("UPDATE snapshots SET store = ?", (store.replace(b'"active"', b'"paused"', 1),))
+    (kept,) = stored(tmp_path / "journal")
+    lie = msgspec.structs.replace(kept, store=kept.store.replace(b'"active"', b'"paused"', 1))
+    with closing(sqlite3.connect(tmp_path / "journal", isolation_level=None)) as db:
+        keep(db, lie)
     result = verify(tmp_path / "journal")
     assert not result.ok
     assert "the snapshot behind row" in result.text

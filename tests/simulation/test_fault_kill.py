@@ -54,7 +54,7 @@ def test_killed_again_while_it_recovers(again: int, tmp_path: Path) -> None:
     assert [len(life) for life in told.ending.lives[:-1]] == [CLIP + 3, again]
 
 
-@pytest.mark.parametrize("steps", range(CANCEL, CANCEL + 12))
+@pytest.mark.parametrize("steps", range(CANCEL, CANCEL + 6))
 def test_killed_while_it_cancels(steps: int, tmp_path: Path) -> None:
     """Told to stop while the fill of an order is late, the bot withdraws the order."""
     script = f"at={ENTERING_S - 0.1}s late-fills"

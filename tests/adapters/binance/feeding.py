@@ -102,7 +102,7 @@ def first_words(market: str, path: str, last: int, ms: int) -> list[bytes]:
         words.append(mark(market, "100.5", None if market == "coinm" else "100.4", "0.0001", ms + 1000))
     if market == "coinm":
         words.append(
-            b'{"stream":"btcusd@indexPrice@1s","data":{"e":"indexPriceUpdate","E":%d,"i":"BTCUSD","p":"100.4"}}'
-            % ms
+            b'{"stream":"btcusd@indexPrice@1s",'
+            b'"data":{"e":"indexPriceUpdate","E":%d,"i":"BTCUSD","p":"100.4"}}' % ms
         )
     return words

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from adapters.binance.account import ATTEMPTS, AccountAnswers
 from adapters.binance.payments import KEPT_NS
 from adapters.network import Reply, Unanswered
 from bot.model.commands import QueryAccount
-from bot.model.facts import AccountReported, HistoryGapped, ProtocolDrift, Transferred
+from bot.model.facts import AccountReported, HistoryGapped, ProtocolDrift, Transferred, VenueReset
 from tests.adapters.binance.canned import NOW_NS, Asked, Bench, refusal, reply
-from tests.adapters.paper.build import LINEAR
+from tests.adapters.paper.build import LINEAR, SPOT
 from tests.virtual.loop import run_virtual
 
 QUERY = QueryAccount(LINEAR.account)
@@ -125,10 +126,12 @@ def test_hedge_mode_is_refused_by_name() -> None:
     assert "hedge mode" in drift.reason
 
 
-def test_contracts_that_are_not_traded_here_are_left_out() -> None:
+def test_contracts_that_are_not_traded_here_are_told_by_their_quantity_alone() -> None:
     (report,) = answer(Venue("100", positionRisk=reply([position(symbol="ETHUSDT")]))).facts
     assert isinstance(report, AccountReported)
-    assert report.positions == ()
+    assert [(str(one.instrument), one.cost) for one in report.positions] == [
+        ("binance:usdm:ETHUSDT", Decimal(0))
+    ]
 
 
 def test_payments_are_told_from_the_time_asked_for() -> None:
@@ -160,6 +163,138 @@ def test_funding_whose_rate_is_not_listed_yet_leaves_the_report_untold() -> None
     row = income("FUNDING_FEE", "-1", 1, NOW_NS - 1_000_000_000, "BTCUSDT")
     bench = answer(Venue("100", income=reply([row])), QueryAccount(LINEAR.account, since_ns=NOW_NS - DAY_NS))
     assert [type(fact) for fact in bench.facts] == [ProtocolDrift]
+
+
+def test_a_wallet_is_not_told_between_a_payment_and_its_entry_in_the_history() -> None:
+    """The balance moves at once, the history follows: in between the report would show money from nowhere."""
+    paid = income("FUNDING_FEE", "-1", 1, NOW_NS, "BTCUSDT")
+    rate = {
+        "symbol": "BTCUSDT", "fundingRate": "0.0001", "fundingTime": NOW_NS // 1_000_000, "markPrice": "20000"
+    }  # fmt: skip
+    listed: dict[str, Reply | Exception] = {"income": reply([]), "fundingRate": reply([rate])}
+    query = QueryAccount(LINEAR.account, since_ns=NOW_NS - DAY_NS)
+
+    async def scene() -> list[list[str]]:
+        bench = Bench("usdm", Venue("99", **listed))
+        answers = AccountAnswers(bench.account)
+        bench.payments.begin(NOW_NS - DAY_NS)
+        bench.payments.due(NOW_NS)
+        told = []
+        for _ in range(3):
+            await answers.answer(query)
+            told.append(bench.names())
+            bench.facts.clear()
+            bench.network.answers = Venue("99", **{**listed, "income": reply([paid])})
+            await asyncio.sleep(10.0)
+        return told
+
+    first, then, later = run_virtual(scene())
+    assert first == []
+    assert then[-1:] == later[-1:] == ["AccountReported"]
+    assert "FundingPaid" in then
+
+
+def test_a_long_absence_has_more_rates_than_fit_on_a_page() -> None:
+    hour_ns = 3_600_000_000_000
+    start_ns = NOW_NS - 1200 * hour_ns
+    rates: list[dict[str, object]] = [
+        {"symbol": "BTCUSDT", "fundingRate": "0.0001", "fundingTime": (start_ns + n * hour_ns) // 1_000_000,
+         "markPrice": "20000"}
+        for n in range(1200)
+    ]  # fmt: skip
+    rows = [income("FUNDING_FEE", "-1", n, start_ns + n * hour_ns, "BTCUSDT") for n in (0, 1199)]
+    since = Venue("100")
+
+    def said(asked: Asked) -> Reply | Exception:
+        from_ms = int(asked[2].get("startTime", 0))
+        if asked[1].endswith("/fundingRate"):
+            return reply([row for row in rates if int(str(row["fundingTime"])) >= from_ms][:1000])
+        if asked[1].endswith("/income"):
+            until_ms = int(asked[2]["endTime"])
+            return reply([row for row in rows if from_ms <= int(str(row["time"])) <= until_ms])
+        return since(asked)
+
+    async def scene() -> Bench:
+        bench = Bench("usdm", said)
+        await AccountAnswers(bench.account).answer(QueryAccount(LINEAR.account, since_ns=start_ns))
+        return bench
+
+    assert run_virtual(scene()).names() == ["FundingPaid", "FundingPaid", "AccountReported"]
+
+
+def test_funding_in_another_asset_than_the_margin_is_not_understood() -> None:
+    row = {**income("FUNDING_FEE", "-1", 1, NOW_NS - 1_000_000_000, "BTCUSDT"), "asset": "BNFCR"}
+    bench = answer(Venue("100", income=reply([row])), QueryAccount(LINEAR.account, since_ns=NOW_NS - DAY_NS))
+    (drift,) = bench.facts
+    assert isinstance(drift, ProtocolDrift)
+    assert "paid in BNFCR" in drift.reason
+
+
+def test_a_symbol_that_the_venue_lists_no_more_does_not_keep_the_account_from_being_told() -> None:
+    venue = Venue("100", userTrades=refusal(-1121, "Invalid symbol."))
+    query = QueryAccount(LINEAR.account, after_trades={LINEAR.id: "7"})
+    assert [type(fact) for fact in answer(venue, query).facts] == [AccountReported]
+
+
+def test_a_question_that_is_refused_for_good_is_told_with_the_venue_s_words() -> None:
+    no_page = reply(b"<html>404</html>", 404)
+    for said, words in ((refusal(-2015, "Invalid API-key", 401), "-2015 Invalid API-key"), (no_page, "404")):
+        (drift,) = answer(Venue("100", openAlgoOrders=said)).facts
+        assert isinstance(drift, ProtocolDrift)
+        assert words in drift.reason
+
+
+@pytest.mark.parametrize(
+    ("told", "forgetful", "is_reset"),
+    [
+        ({"USDT": "100"}, True, False),  # the wallet is as it was told: the list is late
+        ({"USDT": "99"}, True, True),
+        ({}, True, True),  # after a restart nothing was told
+        ({"USDT": "99"}, False, False),  # a real account is never begun anew
+        ({}, False, False),
+    ],
+)
+def test_a_list_that_lacks_a_known_trade_is_late_or_the_account_was_begun_anew(
+    told: dict[str, str], forgetful: bool, is_reset: bool
+) -> None:
+    body = {"balances": [{"asset": "USDT", "free": "100", "locked": "0"}], "updateTime": 1}
+
+    def said(asked: Asked) -> Reply:
+        return reply(body) if asked[1].endswith("/account") else reply([])
+
+    async def scene() -> Bench:
+        bench = Bench("spot", said)
+        bench.account.balances.update({asset: Decimal(amount) for asset, amount in told.items()})
+        account = msgspec.structs.replace(bench.account, forgetful=forgetful)
+        await AccountAnswers(account).answer(QueryAccount(SPOT.account, after_trades={SPOT.id: "7"}))
+        return bench
+
+    facts = run_virtual(scene()).facts
+    if is_reset:
+        assert [type(fact) for fact in facts] == [VenueReset, AccountReported]
+    else:
+        (drift,) = facts
+        assert isinstance(drift, ProtocolDrift)
+        assert "trade 7 of binance:spot:BTCUSDT" in drift.reason
+
+
+def test_a_test_network_that_lists_a_known_trade_no_more_has_begun_anew_whatever_its_wallet_is() -> None:
+    """New trades were told since: the wallet is as it was told, and the old trade stays away."""
+    body = {"balances": [{"asset": "USDT", "free": "100", "locked": "0"}], "updateTime": 1}
+
+    def said(asked: Asked) -> Reply:
+        return reply(body) if asked[1].endswith("/account") else reply([])
+
+    async def scene() -> list[str]:
+        bench = Bench("spot", said)
+        bench.account.balances["USDT"] = Decimal(100)
+        answers = AccountAnswers(msgspec.structs.replace(bench.account, forgetful=True))
+        for _ in range(3):
+            await answers.answer(QueryAccount(SPOT.account, after_trades={SPOT.id: "7"}))
+            await asyncio.sleep(10.0)
+        return bench.names()
+
+    assert run_virtual(scene()) == ["ProtocolDrift", "ProtocolDrift", "VenueReset", "AccountReported"]
 
 
 def test_an_account_is_asked_once_at_a_time() -> None:

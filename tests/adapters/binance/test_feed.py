@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -61,6 +62,37 @@ def test_a_market_opens_when_every_stream_has_spoken(market: str, lines: int) ->
             assert at.told.of(ProtocolDrift) == []
             assert {name for name, _ in at.tapped} == {market}
             assert sum(b"@snapshot" in payload for _, payload in at.tapped) == 1
+
+    run(play())
+
+
+async def touched(at: Scene, peer: Peer, last: int, *before: bytes) -> None:
+    """A touch that moves, behind other frames, is a fact."""
+    seen = len(at.told.all)
+    await peer.say(*before, ticker("spot", last, (f"100.{last % 9}", "5"), ("101.0", "5")))
+    await at.told.until(is_a(BookSeen), seen)
+
+
+@pytest.mark.parametrize("updates", [False, True])
+def test_updates_that_stop_alone_cost_the_line_its_connection(updates: bool) -> None:
+    times = msgspec.structs.replace(QUICK, silence_s=0.2)
+
+    async def play() -> None:
+        async with scene("spot", times) as at:
+            (peer,) = await opened(at, "spot")
+            end_s = asyncio.get_running_loop().time() + 3 * times.silence_s
+            last = 11
+            while asyncio.get_running_loop().time() < end_s and not at.told.of(ChannelLost):
+                last += 1
+                frames = [diff("spot", last - 1, START_MS + last)] if updates and last > 12 else []
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(touched(at, peer, last, *frames), times.silence_s)
+            reasons = [lost.reason for lost in at.told.of(ChannelLost)]
+            if updates:
+                assert reasons == []
+            else:
+                assert reasons == ["spot/public/1: btcusdt@depth@100ms is silent while others go on"]
+                assert len(at.told.of(BookGapped)) == 1
 
     run(play())
 

@@ -32,11 +32,12 @@ class Link:
         self.losses = 0
         self.leavings = 0
         self.failure: Exception | None = None
+        self.opening_s = 0.001
         self.kept = KeptSocket(self, self.facts.append)
 
     async def open(self) -> Socket:
         self.tries += 1
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.opening_s)
         if self.failure is not None:
             raise self.failure
         self.sockets.append(CannedSocket("ws://spot"))
@@ -49,6 +50,8 @@ class Link:
         self.heard.append(payload)
         if payload == b'"dead"':
             raise Closed(0, "dead")
+        if payload == b'"wrong"':
+            raise ValueError("wrong")
         return payload != b'"ending"'
 
     def lost(self) -> None:
@@ -173,6 +176,38 @@ def test_one_whose_successor_cannot_open_serves_until_it_is_gone() -> None:
             link.sockets[0].end()
             await asyncio.sleep(30.0)
             assert link.reasons() == ["closed: 1006", "unsent: refused"]
+
+    run_virtual(scene())
+
+
+def test_a_loss_is_told_at_once_though_its_successor_is_being_tried() -> None:
+    """The venue said that it will go down, and went: whoever opens a successor waits out its time limit."""
+
+    async def scene() -> None:
+        async with Kept() as link:
+            link.opening_s = 10.0
+            link.sockets[0].say("ending")  # type: ignore[arg-type]
+            await asyncio.sleep(1.0)
+            link.sockets[0].end(1001, "going away")
+            await asyncio.sleep(0.01)
+            assert link.reasons() == ["closed: 1001 going away"]
+            assert (link.kept.is_open, link.losses, link.kept.losses) == (False, 1, 1)
+            await asyncio.sleep(20.0)
+            assert link.facts[-1] == OPENED
+            assert (link.losses, link.kept.losses) == (1, 1)
+
+    run_virtual(scene())
+
+
+def test_what_goes_wrong_in_a_link_is_not_kept_quiet() -> None:
+    async def scene() -> None:
+        link = Link()
+        running = asyncio.ensure_future(link.kept.run())
+        await asyncio.sleep(0.1)
+        link.sockets[0].say("wrong")  # type: ignore[arg-type]
+        (group,) = await asyncio.gather(running, return_exceptions=True)
+        assert isinstance(group, ExceptionGroup)
+        assert [str(one) for one in group.exceptions] == ["wrong"]
 
     run_virtual(scene())
 

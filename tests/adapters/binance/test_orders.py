@@ -19,7 +19,6 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
-    OrderAccepted,
     OrderCanceled,
     OrderFilled,
     OrderRejected,
@@ -361,32 +360,3 @@ def test_garbage_on_the_socket_is_drift_and_the_channel_goes_on(payload: bytes) 
 
     wire = on_wire(scene)
     assert wire.bench.names() == ["ChannelOpened", "ProtocolDrift", "OrderAccepted", "OrderFilled"]
-
-
-def test_usage_told_with_an_answer_counts_in_the_budget() -> None:
-    async def scene(wire: Wire) -> None:
-        wire.orders.send(PLACE)
-        await asyncio.sleep(0)
-        used = {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100, "count": 95}
-        wire.socket.say(
-            {"id": wire.socket.sent[0]["id"], "status": 200, "result": DONE, "rateLimits": [used]}
-        )
-        await asyncio.sleep(0.1)
-        wire.orders.send(named(2))
-
-    wire = on_wire(scene)
-    assert wire.bench.names()[-1] == "OrderRejected"
-
-
-def test_accepted_orders_are_announced_to_the_private_stream() -> None:
-    expected: list[ClientId] = []
-
-    async def scene() -> None:
-        bench = Bench("spot", lambda asked: reply({}))
-        answers = Answers(bench.rest, bench.told, bench.emit, expected.append)
-        answers.done(PLACE, reply(spot_order()).body)
-        answers.done(CANCEL, reply(spot_order(status="CANCELED")).body)
-        assert [type(fact) for fact in bench.facts] == [OrderAccepted, OrderCanceled]
-
-    run_virtual(scene())
-    assert expected == ["bsbt1"]

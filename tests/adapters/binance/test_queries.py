@@ -10,7 +10,7 @@ import pytest
 from adapters.binance.queries import OrderAnswers
 from adapters.network import Reply, Unanswered
 from bot.model.commands import QueryOrder
-from bot.model.facts import OrderFilled, OrderNotFound, OrderReported, OrderStatus
+from bot.model.facts import OrderFilled, OrderNotFound, OrderReported, OrderStatus, ProtocolDrift
 from bot.model.ids import ClientId
 from tests.adapters.binance.canned import (
     NOW_NS,
@@ -129,12 +129,17 @@ def test_only_the_time_since_it_was_sent_is_looked_through() -> None:
         Unanswered("reset"),
         refusal(-1000, "unknown", 500),
         refusal(-1003, "Too many requests", 429),
-        refusal(-2015, "Invalid API-key", 401),
         reply(b"<html>busy</html>", 503),
     ],
 )
 def test_any_other_answer_is_no_answer(said: Reply | Exception) -> None:
     assert ask(venue(said)).facts == []
+
+
+def test_a_refusal_that_will_not_pass_is_told_with_the_venue_s_words() -> None:
+    (drift,) = ask(venue(refusal(-2015, "Invalid API-key", 401))).facts
+    assert isinstance(drift, ProtocolDrift)
+    assert drift.reason == "query of bsbt1 refused: 401 -2015 Invalid API-key"
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from adapters.binance.settlements import HOUR_NS, follow_settlements
 from adapters.network import Reply, Unanswered
 from bot.model.facts import FundingSettled
-from tests.adapters.binance.canned import NOW_NS, Asked, Bench, LoopClock, reply
+from bot.model.ids import instrument_id
+from tests.adapters.binance.canned import NOW_NS, Asked, Bench, LoopClock, refusal, reply
 from tests.adapters.paper.build import LINEAR
 from tests.virtual.loop import run_virtual
 
@@ -59,3 +62,22 @@ def test_the_latest_is_told_at_once_and_each_after_it() -> None:
 
 def test_a_venue_that_is_away_is_asked_again() -> None:
     assert followed(Venue(away=7), 2.1) == [0, 1, 2]
+
+
+def test_a_contract_that_is_listed_no_more_does_not_keep_the_others_from_being_told() -> None:
+    gone = instrument_id("binance", "usdm", "GONEUSDT")
+
+    def said(asked: Asked) -> Reply | Exception:
+        return refusal(-1121, "Invalid symbol.") if asked[2]["symbol"] == "GONEUSDT" else Venue()(asked)
+
+    async def scene() -> Bench:
+        bench = Bench("usdm", said)
+        perp = bench.instruments[LINEAR.id]
+        instruments = {gone: msgspec.structs.replace(perp, id=gone), LINEAR.id: perp}
+        following = asyncio.ensure_future(follow_settlements(bench.rest, instruments, bench.emit))
+        await asyncio.sleep(10.0)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        return bench
+
+    assert run_virtual(scene()).names() == ["FundingSettled"]

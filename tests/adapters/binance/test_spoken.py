@@ -13,7 +13,7 @@ from adapters.binance import events, replies, requests, statements
 from adapters.binance.endpoints import hosts, ws_api_url
 from adapters.binance.requests import Call
 from adapters.binance.signing import Signer, signer
-from adapters.rehearsal.seam import Request
+from adapters.rehearsal.seam import Request, Response
 from bot.model.commands import PlaceOrder, QueryOrder, TimeInForce
 from bot.model.facts import OrderFilled, OrderStatus
 from bot.model.ids import ClientId, InstrumentId, instrument_id
@@ -132,7 +132,8 @@ def test_an_order_by_the_web_socket_api_is_answered(market: str, by: Signer) -> 
     wire = Wire()
     line = scene.doors[market].accept(urlsplit(ws_api_url(market, HOSTS[market])).path, wire)
     wanted = taking(scene, market)
-    line.receive(requests.ws_request(requests.place(wanted), "7", by, scene.now_ms(), 5000).encode())  # type: ignore[union-attr]
+    assert not isinstance(line, Response)
+    line.receive(requests.ws_request(requests.place(wanted), "7", by, scene.now_ms(), 5000).encode())
     scene.pass_s(1)
     (reply,) = [replies.ws_reply(payload) for payload in wire.heard]
     assert (reply.id, reply.failure) == ("7", None)
@@ -144,7 +145,8 @@ def test_spot_s_private_stream_tells_what_was_done() -> None:
     scene = Scene()
     wire = Wire()
     line = scene.doors["spot"].accept("/ws-api/v3", wire)
-    line.receive(requests.subscribe_account("s", HMAC, scene.now_ms(), 5000).encode())  # type: ignore[union-attr]
+    assert not isinstance(line, Response)
+    line.receive(requests.subscribe_account("s", HMAC, scene.now_ms(), 5000).encode())
     wanted = taking(scene, "spot")
     answered(scene, requests.place(wanted))
     scene.pass_s(1)

@@ -10,16 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from adapters.binance.replies import Trade, filled
+from adapters.binance.orders import Answers
+from adapters.binance.replies import Failure, Trade, filled
 from adapters.binance.told import KEPT, Told
 from adapters.network import Unanswered
+from bot.model.commands import Flatten, PlaceOrder, TimeInForce
 from bot.model.facts import AnyFact, OrderAccepted, OrderCanceled, OrderExpired, OrderFilled, OrderRejected
-from bot.model.ids import ClientId, InstrumentId
-from tests.adapters.binance.canned import fill
+from bot.model.ids import ClientId, InstrumentId, PairName
+from bot.model.instrument import Side
+from bot.model.pair import Purpose, Role
+from tests.adapters.binance.canned import Bench, fill, reply
 from tests.adapters.paper.build import SPOT
 from tests.virtual.loop import run_virtual
 
 NAME = ClientId("bsbt1")
+PLACE = PlaceOrder(
+    client_id=NAME, pair=PairName("BTC"), role=Role.LONG, instrument=SPOT.id, side=Side.BUY, qty=Decimal(1),
+    price=Decimal(60_000), tif=TimeInForce.IOC, reduce_only=False, purpose=Purpose.ENTER,
+    arrival_mid=Decimal(60_000), why=Flatten("test"),
+)  # fmt: skip
 
 
 class Word(Struct, frozen=True):
@@ -175,3 +184,16 @@ def test_in_any_order_each_thing_is_told_once_and_the_end_last(said: list[str]) 
         assert at.kinds() == [OrderAccepted, OrderFilled, OrderFilled, OrderCanceled]
 
     run_virtual(scene())
+
+
+def test_a_refusal_of_an_order_that_lives_is_not_believed() -> None:
+    """The private stream spoke of it before: whoever refused, it was not the matching engine."""
+
+    async def scene() -> list[str]:
+        bench = Bench("spot", lambda asked: reply([]))
+        answers = Answers(bench.rest, bench.told, bench.emit, lambda name: None)
+        bench.told.accepted(OrderAccepted(NAME, "7", 1))
+        answers.failed(PLACE, 400, Failure(-1015, "Too many new orders."))
+        return bench.names()
+
+    assert run_virtual(scene()) == ["OrderAccepted", "OrderUncertain"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -189,6 +190,20 @@ def test_trial_hosts_are_the_venues_own() -> None:
             await exchange.close()
 
     ran(story())
+
+
+def test_keys_and_signatures_are_written_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with server(lambda _: answer_json("{}")) as root, opened(root) as exchange:
+            await exchange.private_get_account()
+            exchange.logger.debug("a word of ccxt")
+
+    with caplog.at_level(logging.DEBUG):
+        ran(story())
+    assert "signature" not in caplog.text
+    assert "a word of ccxt" not in caplog.text
+    access = Access(name="binance", credentials={"apiKey": "hidden", "secret": "hidden"})
+    assert "hidden" not in repr(access)
 
 
 def test_an_unknown_exchange_is_named() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from adapters.binance import events, replies, statements
-from adapters.rehearsal.seam import Peer
+from adapters.rehearsal.seam import Peer, Response
 from bot.model.facts import BalanceSeen, FundingPaid, OrderAccepted, OrderCanceled, OrderFilled, OrderStatus
 from bot.model.instrument import Side
 from tests.adapters.rehearsal.scene import PATHS, SYMBOLS, Scene
@@ -185,8 +185,9 @@ def test_answers_over_the_websocket_api_are_read(market: str) -> None:
     tape = Tape()
     target = {"spot": "/ws-api/v3", "usdm": "/ws-fapi/v1", "coinm": "/ws-dapi/v1"}[market]
     line = scene.doors[market].accept(target, tape)
-    scene.say(line, "order.place", "a1", **scene.signed(**scene.order(market, newClientOrderId="mine")))  # type: ignore[arg-type]
-    scene.say(line, "order.place", "a2", **scene.signed(**scene.order(market, newClientOrderId="mine")))  # type: ignore[arg-type]
+    assert not isinstance(line, Response)
+    scene.say(line, "order.place", "a1", **scene.signed(**scene.order(market, newClientOrderId="mine")))
+    scene.say(line, "order.place", "a2", **scene.signed(**scene.order(market, newClientOrderId="mine")))
     first, second = (replies.ws_reply(payload) for payload in tape.heard)
     assert (first.id, first.status) == ("a1", 200)
     assert replies.order(market, first.result).client_id == "mine"

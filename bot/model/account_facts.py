@@ -1,0 +1,141 @@
+"""Facts of accounts: balances, positions, payments, and what others do there.
+
+They are facts like all others, and are imported from `bot.model.facts`; this module keeps them apart because
+there are many of them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from bot.model.fact import Fact
+from bot.model.ids import AccountId, ClientId, InstrumentId
+from bot.model.instrument import Side
+
+
+class PositionHeld(Struct, frozen=True, array_like=True):
+    """A venue's statement of one position: signed ``qty`` and its ``cost`` (see `model.instrument`)."""
+
+    instrument: InstrumentId
+    qty: Decimal
+    cost: Decimal
+
+
+class ForeignOrder(Struct, frozen=True, array_like=True):
+    """An open order that this bot did not send: its name at the venue, and the venue's word for its type
+    (conditional and algorithmic orders too)."""
+
+    name: str
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    kind: str
+
+
+class AccountReported(Fact, frozen=True):
+    """Answer to `QueryAccount`: everything in one wallet at one venue time.
+
+    ``open_orders`` are those whose names begin with the bot's tag; ``foreign_orders`` all others.
+    """
+
+    account: AccountId
+    balances: dict[str, Decimal]
+    positions: tuple[PositionHeld, ...]
+    open_orders: tuple[ClientId, ...]
+    venue_ns: int
+    foreign_orders: tuple[ForeignOrder, ...] = ()
+
+
+class BalanceSeen(Fact, frozen=True):
+    """The venue pushes one asset's new wallet balance, realised profit included, unrealised not."""
+
+    account: AccountId
+    asset: str
+    balance: Decimal
+    venue_ns: int
+
+
+class PositionSeen(Fact, frozen=True):
+    """The venue pushes one position's new quantity and cost."""
+
+    instrument: InstrumentId
+    qty: Decimal
+    cost: Decimal
+    venue_ns: int
+
+
+class FundingPaid(Fact, frozen=True):
+    """One funding payment: ``amount`` > 0 was received."""
+
+    instrument: InstrumentId
+    asset: str
+    amount: Decimal
+    rate: Decimal
+    mark: Decimal
+    qty: Decimal
+    transaction_id: str
+    venue_ns: int
+
+
+class InterestCharged(Fact, frozen=True):
+    """Interest on a loan: ``amount`` > 0 was paid."""
+
+    account: AccountId
+    asset: str
+    amount: Decimal
+    transaction_id: str
+    venue_ns: int
+
+
+class Transferred(Fact, frozen=True):
+    """Money moved in (``amount`` > 0) or out by somebody else's hand."""
+
+    account: AccountId
+    asset: str
+    amount: Decimal
+    transaction_id: str
+    venue_ns: int
+
+
+class InsuranceCharged(Fact, frozen=True):
+    """The venue's fee for a liquidation: ``amount`` > 0 was paid."""
+
+    account: AccountId
+    asset: str
+    amount: Decimal
+    transaction_id: str
+    venue_ns: int
+
+
+class MarginCalled(Fact, frozen=True):
+    """The venue warns that positions of this account are close to liquidation."""
+
+    account: AccountId
+    reason: str
+    venue_ns: int
+
+
+class HistoryGapped(Fact, frozen=True):
+    """The venue keeps no payments of this account from ``from_ns`` to ``until_ns`` any more."""
+
+    account: AccountId
+    from_ns: int
+    until_ns: int
+
+
+class VenueReset(Fact, frozen=True):
+    """The venue has forgotten this account's past and begun it anew, as test networks do."""
+
+    account: AccountId
+    reason: str
+    venue_ns: int
+
+
+class AdoptionOrdered(Fact, frozen=True):
+    """An operator says that an account is right as it stands: its next report is taken over."""
+
+    account: AccountId
+    actor: str
+    reason: str
