@@ -41,10 +41,20 @@ def test_an_offset_is_worked_off_at_a_bounded_rate() -> None:
 def test_a_new_measurement_takes_the_place_of_what_was_owed() -> None:
     uptime = Uptime()
     clock = LiveClock(ANCHOR_NS, uptime)
-    clock.steer(10**12)
+    clock.steer(900 * MS)
     clock.steer(-MS)
     uptime.now_s += 100.0
     assert clock.now_ns() == ANCHOR_NS + 100_000 * MS - MS
+
+
+def test_what_is_lacking_after_a_sleep_is_made_up_at_once() -> None:
+    uptime = Uptime()
+    clock = LiveClock(ANCHOR_NS, uptime)
+    clock.steer(10_000 * MS)
+    assert (clock.now_ns(), clock.owed_ns) == (ANCHOR_NS + 10_000 * MS, 0)
+    clock.steer(10_000 * MS)
+    uptime.now_s += 1.0
+    assert clock.now_ns() == ANCHOR_NS + 11_000 * MS
 
 
 def test_a_measurement_told_again_is_not_worked_off_twice() -> None:
