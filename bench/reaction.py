@@ -25,8 +25,9 @@ from bench.recordings import ROOT
 
 SAMPLES_S = 30.0
 START_NS = 1_772_438_400_000_000_000
-STEP_MS = 250
-LENGTH_S = 900
+FRAME_MS = 5
+JUMP_FRAMES = 25  # of the perpetual: four times a second, up and down by turns
+LENGTH_S = 300
 LOW, HIGH = (60000.0, 60000.1), (60060.0, 60060.1)
 SYMBOLS = ("spot:BTCUSDT", "usdm:BTCUSDT")
 SETTINGS = {
@@ -52,33 +53,37 @@ SETTINGS = {
 
 
 def write_capture(folder: Path) -> None:
-    """Spot stands still; the perpetual jumps up for one step of two."""
+    """Both markets speak all the time, far from their touch; the perpetual jumps up and down by turns."""
     with CaptureWriter(folder, "binance", SYMBOLS) as writer:
-        number = 1000
-        for market in ("spot", "usdm"):
+        ids = {"spot": 1000, "usdm": 1000}
+        for market, number in ids.items():
             writer.write(START_NS, f"{market}/btcusdt@snapshot", _snapshot(number))
-        for step in range(1, LENGTH_S * 1000 // STEP_MS):
-            at_ms = START_NS // 1_000_000 + step * STEP_MS
-            at_ns = at_ms * 1_000_000
-            bid, ask = HIGH if step % 2 else LOW
-            gone = LOW if step % 2 else HIGH
-            if step % 4 == 2:
-                touch = {"u": number, "s": "BTCUSDT", "b": "60000.00", "B": "50", "a": "60000.10", "A": "50"}
-                for market in ("spot", "usdm"):
-                    writer.write(at_ns, f"{market}/btcusdt@bookTicker", _json(touch))
+        for tick in range(1, LENGTH_S * 1000 // FRAME_MS):
+            at_ms = START_NS // 1_000_000 + tick * FRAME_MS
+            market = "usdm" if tick % 2 else "spot"
+            ids[market] += 1
+            diff: dict[str, object] = {"e": "depthUpdate", "E": at_ms, "s": "BTCUSDT", "u": ids[market]}
+            diff |= {"b": [["59000.00", str(1 + tick % 7)]], "a": [["61000.00", str(1 + tick % 5)]]}
+            if market == "spot":
+                diff["U"] = ids[market]
+            else:
+                diff |= {"T": at_ms, "U": ids[market] - 1, "pu": ids[market] - 1}
+                jump, is_jump = divmod(tick // 2, JUMP_FRAMES)
+                if not is_jump:
+                    diff |= _touch(is_high=jump % 2 == 1)
+            writer.write(at_ms * 1_000_000, f"{market}/btcusdt@depth", _json(diff))
+            if tick % (1000 // FRAME_MS) == 0:
                 mark = {"e": "markPriceUpdate", "E": at_ms, "s": "BTCUSDT", "p": "60030.0", "i": "60030.0"}
                 mark |= {"r": "0.0001", "T": at_ms - at_ms % 28_800_000 + 28_800_000}
-                writer.write(at_ns, "usdm/btcusdt@markPrice@1s", _json(mark))
-            number += 1
-            diff = {"e": "depthUpdate", "E": at_ms, "s": "BTCUSDT", "U": number, "u": number}
-            still = [["60000.00", "50"]], [["60000.10", "50"]]
-            writer.write(at_ns, "spot/btcusdt@depth", _json(diff | {"b": still[0], "a": still[1]}))
-            chained = {"T": at_ms, "U": number - 1, "pu": number - 1}
-            sides = {
-                "b": [[f"{bid:.2f}", "50"], [f"{gone[0]:.2f}", "50" if step % 2 else "0"]],
-                "a": [[f"{ask:.2f}", "50"], [f"{gone[1]:.2f}", "0" if step % 2 else "50"]],
-            }
-            writer.write(at_ns, "usdm/btcusdt@depth", _json(diff | chained | sides))
+                writer.write(at_ms * 1_000_000, "usdm/btcusdt@markPrice@1s", _json(mark))
+
+
+def _touch(is_high: bool) -> dict[str, list[list[str]]]:
+    (bid, ask), gone = (HIGH, LOW) if is_high else (LOW, HIGH)
+    return {
+        "b": [[f"{bid:.2f}", "50"], [f"{gone[0]:.2f}", "50" if is_high else "0"]],
+        "a": [[f"{ask:.2f}", "50"], [f"{gone[1]:.2f}", "0" if is_high else "50"]],
+    }
 
 
 def _snapshot(number: int) -> bytes:

@@ -28,7 +28,7 @@ from bot.model.ids import InstrumentId, PairName
 from bot.model.instrument import Instrument, Position, Side, base_per_qty, fill_cost, notional_quote
 from bot.model.money import COIN_QUANTUM, ZERO, divide
 from bot.model.pair import Role
-from bot.model.store import Market, Pair, Store
+from bot.model.store import Market, Pair, Store, live_orders
 
 QUOTE_QUANTUM = Decimal("1e-8")
 UNDER_TEST = -1  # group of orders that are not sent yet
@@ -209,8 +209,8 @@ def pending(store: Store, group: Iterable[PlaceOrder] = ()) -> tuple[Pending, ..
         Pending(
             order.pair, order.role, order.instrument, order.side, order.open_qty, order.price, order.sent_ns
         )
-        for order in store.orders.values()
-        if order.state.is_live and order.open_qty > 0
+        for order in live_orders(store)
+        if order.open_qty > 0
     ]
     return (*living, *pending_of(group))
 

@@ -19,7 +19,7 @@ from bot.model.config import Limits
 from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
-from bot.model.store import Account, OrderState, Pair, Store
+from bot.model.store import Account, OrderState, Pair, Store, live_orders
 from risk import limits as rules
 from risk.exposure import (
     MissingData,
@@ -66,7 +66,7 @@ def holds(store: Store, at_ns: int, pair: Pair) -> tuple[Hold, ...]:
     if store.stopping:
         found += (Hold("stopping", store.stopping),)
     name = pair.spec.name
-    for order in store.orders.values():
+    for order in live_orders(store):
         if order.state is _UNCERTAIN and order.pair == name:
             found += (Hold("uncertain_order", order.client_id),)
     return found
@@ -179,7 +179,7 @@ def _is_gone(store: Store, pair: Pair) -> bool:
     """Flat, with nothing left that could make it otherwise."""
     if pair.state is not PairState.FLAT:
         return False
-    return not any(order.state.is_live and order.pair == pair.spec.name for order in store.orders.values())
+    return not any(order.pair == pair.spec.name for order in live_orders(store))
 
 
 def _watch_halted(store: Store, pair: Pair, at_ns: int, out: list[SetMode | RaiseAlert]) -> None:

@@ -30,7 +30,8 @@ from bench.recordings import ROOT
 from bot.model.config import Balance
 
 LATER_S = 0.005
-STEP_NS = 50_000_000
+PRICE = "60060.00"
+HIGH = PRICE.encode()
 FUNDS = (
     Balance("binance:spot", "USDT", Decimal(10_000_000)),
     Balance("binance:usdm", "USDT", Decimal(10_000_000)),
@@ -42,7 +43,7 @@ class Watch:
     """When the last depth frame and the last fill left, and when orders came, by market."""
 
     def __init__(self) -> None:
-        self.shown_ns = 0
+        self.is_high = False
         self.frame_ns = 0
         self.fill_ns = 0
         self.pending: dict[str, int] = {}
@@ -50,13 +51,17 @@ class Watch:
         self.sequenced_ns: list[int] = []
 
     def left(self, market: str, payload: bytes) -> None:
-        if market == "usdm" and (b'"depthUpdate"' in payload or b'"bookTicker"' in payload):
-            now_ns = time.perf_counter_ns()
-            if now_ns - self.shown_ns > STEP_NS:  # touch and depth of one change: the first of them counts
-                self.frame_ns = now_ns
+        if market != "usdm":
+            return
+        if HIGH in payload and (b'"depthUpdate"' in payload or b'"bookTicker"' in payload):
+            frame = json.loads(payload)
+            data = frame.get("data", frame)
+            is_high = data["b"] == PRICE if isinstance(data["b"], str) else [PRICE, "0"] not in data["b"]
+            if is_high and not self.is_high:  # of the touch and the depth of one change the first counts
                 self.pending.clear()
-            self.shown_ns = now_ns
-        elif market == "usdm" and b'"ORDER_TRADE_UPDATE"' in payload and b'"x":"TRADE"' in payload:
+                self.frame_ns = time.perf_counter_ns()
+            self.is_high = is_high
+        elif b'"ORDER_TRADE_UPDATE"' in payload and b'"x":"TRADE"' in payload:
             self.fill_ns = time.perf_counter_ns()
 
     def came(self, market: str) -> None:

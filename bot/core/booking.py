@@ -22,6 +22,7 @@ from bot.model.money import COIN_QUANTUM, ZERO, divide
 from bot.model.store import Account, Attribution, Leg, Market, Order, Store
 
 DEDUP_HORIZON_NS = 24 * 3_600_000_000_000
+ENDED_KEPT_NS = 3_600_000_000_000
 _PAYMENTS = {InterestCharged: "interest", InsuranceCharged: "insurance", Transferred: "transfer"}
 
 
@@ -32,6 +33,17 @@ def book_once(store: Store, account: AccountId, key: str, venue_ns: int) -> bool
         return False
     store.trades[key] = venue_ns
     return True
+
+
+def forget_orders(store: Store, at_ns: int) -> None:
+    """Drop orders that ended an hour ago."""
+    ended = [
+        name
+        for name, order in store.orders.items()
+        if order.state_ns < at_ns - ENDED_KEPT_NS and not order.state.is_live
+    ]
+    for name in ended:
+        del store.orders[name]
 
 
 def forget_trades(store: Store, at_ns: int) -> None:

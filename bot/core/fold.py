@@ -16,6 +16,7 @@ from bot.core.booking import (
     book_funding,
     book_payment,
     forget_account,
+    forget_orders,
     forget_trades,
     open_books,
     report_account,
@@ -85,12 +86,11 @@ from bot.model.ids import RUN_ID_LENGTH, ClientId, InstrumentId, PairName
 from bot.model.instrument import Position
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Order, OrderState, Store
+from bot.model.store import Order, OrderState, Store, live_orders
 
 TRADING = "TRADING"
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
-ENDED_KEPT_NS = HOUR_NS
 
 Touched = dict[PairName, bool]  # whether only the clock concerns the pair
 
@@ -130,6 +130,8 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
         _run(store, at_ns, fact, touched)
     elif isinstance(fact, OrderFact):
         _order(store, at_ns, fact, touched)
+        if fact.client_id in store.live and not store.orders[fact.client_id].state.is_live:
+            del store.live[fact.client_id]
     else:
         _account(store, at_ns, fact, touched)
 
@@ -248,6 +250,7 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
         state_ns=at_ns,
         ask_ns=at_ns + _reask_ns(store),
     )
+    store.live[command.client_id] = None
     store.next_order += 1
     if command.purpose is Purpose.ENTER:
         store.opening_ns = (*(ns for ns in store.opening_ns if ns > at_ns - MINUTE_NS), at_ns)
@@ -262,13 +265,7 @@ def _tick(store: Store, at_ns: int, fact: Tick) -> None:
     for account_id, offset_ns in fact.offset_ns.items():
         if account_id in store.accounts:
             store.accounts[account_id].offset_ns = offset_ns
-    ended = [
-        client_id
-        for client_id, order in store.orders.items()
-        if not order.state.is_live and order.state_ns < at_ns - ENDED_KEPT_NS
-    ]
-    for client_id in ended:
-        del store.orders[client_id]
+    forget_orders(store, at_ns)
     forget_trades(store, at_ns)
 
 
@@ -366,8 +363,8 @@ def _channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) -> Non
     account.lost[fact.channel] = fact.reason
     if fact.channel is Channel.MARKET:
         return
-    for order in store.orders.values():
-        if not order.state.is_live or store.markets[order.instrument].instrument.account != fact.account:
+    for order in live_orders(store):
+        if store.markets[order.instrument].instrument.account != fact.account:
             continue
         if fact.channel is Channel.PRIVATE:
             order.ask_ns = at_ns

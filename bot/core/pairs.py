@@ -20,6 +20,7 @@ from bot.model.instrument import Position
 from bot.model.money import ZERO, exact
 from bot.model.pair import PairState, Purpose
 from bot.model.store import Market, Move, Order, Pair, Store
+from bot.model.store import live_orders as everyones
 from risk.exposure import pair_delta_base, tolerance_base
 
 FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
@@ -46,7 +47,7 @@ def move(pair: Pair, state: PairState, at_ns: int, why: str) -> None:
 
 def live_orders(store: Store, pair: Pair) -> list[Order]:
     name = pair.spec.name
-    return [order for order in store.orders.values() if order.pair == name and order.state.is_live]
+    return [order for order in everyones(store) if order.pair == name]
 
 
 def is_dust(market: Market, qty: Decimal) -> bool:

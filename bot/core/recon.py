@@ -16,7 +16,7 @@ from bot.model.facts import AccountReported, Channel
 from bot.model.ids import AccountId, InstrumentId
 from bot.model.instrument import Position
 from bot.model.money import COIN_QUANTUM, ZERO, text
-from bot.model.store import Account, Store
+from bot.model.store import Account, Store, live_orders
 
 ANSWER_DUE_NS = 10_000_000_000
 LATE_NS = 3_600_000_000_000  # a venue may list a payment later than it was made; the books hear it once
@@ -33,9 +33,7 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
         return []
     queries: list[QueryOrder | QueryAccount] = []
     busy: dict[str, None] = {}
-    for order in store.orders.values():
-        if not order.state.is_live:
-            continue
+    for order in live_orders(store):
         account_id = store.markets[order.instrument].instrument.account
         busy[account_id] = None
         account = store.accounts[account_id]

@@ -9,7 +9,7 @@ from bot.model.facts import Booted, InstrumentListed
 from bot.model.ids import account_of
 from bot.model.money import ONE
 from bot.model.pair import Mode, Role
-from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Store
+from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Store, live_orders
 
 RESTART_WINDOW_NS = 600_000_000_000
 RESTARTS_AFTER_BUGS = 3
@@ -31,11 +31,10 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
     store.runs = (*(run for run in store.runs if run != fact.run_id), fact.run_id)
     store.boots_ns = (*(ns for ns in store.boots_ns if ns > at_ns - RESTART_WINDOW_NS), at_ns)
     store.ledger.price.setdefault(config.nav_currency, ONE)
-    for order in store.orders.values():
-        if order.state.is_live:
-            if order.state is not OrderState.UNCERTAIN:
-                orders.move(order, OrderState.UNCERTAIN, at_ns, "restarted")
-            order.ask_ns, order.not_found = at_ns, 0
+    for order in live_orders(store):
+        if order.state is not OrderState.UNCERTAIN:
+            orders.move(order, OrderState.UNCERTAIN, at_ns, "restarted")
+        order.ask_ns, order.not_found = at_ns, 0
     for account in store.accounts.values():
         account.reconciled, account.asked_ns, account.differences = False, 0, ()
         account.lost, account.throttled_ns = {}, 0

@@ -25,7 +25,7 @@ from bot.model.facts import (
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
-from bot.model.store import OrderState, Pair, Store
+from bot.model.store import OrderState, Pair, Store, live_orders
 from risk import guard, watch
 from risk.exposure import pair_delta_base
 from risk.guard import Admitted, Refused
@@ -120,7 +120,7 @@ def _frozen(
             # nobody will look after what rests; what is in flight is asked for by the next run
             out += [
                 CancelOrder(order.client_id, order.instrument, "stopped")
-                for order in store.orders.values()
+                for order in live_orders(store)
                 if order.state is OrderState.OPEN
             ]
     return tuple(out)

@@ -98,7 +98,7 @@ def notional_quote(market: Market, qty: Decimal) -> Decimal | None:
 
 def at_rest(store: Store) -> bool:
     """Whether a run could end now: no order lives, and no pair is naked."""
-    if any(order.state.is_live for order in store.orders.values()):
+    if store.live:
         return False
     return not any(pair.naked_ns for pair in store.pairs.values())
 

@@ -33,7 +33,7 @@ class OrderState(Enum):
 
     @property
     def is_live(self) -> bool:
-        return self not in (OrderState.DONE, OrderState.DEAD)
+        return self is not OrderState.DONE and self is not OrderState.DEAD
 
 
 class Market(Struct):
@@ -220,6 +220,7 @@ class Store(Struct):
     pairs: dict[PairName, Pair] = field(default_factory=dict)
     accounts: dict[AccountId, Account] = field(default_factory=dict)
     orders: dict[ClientId, Order] = field(default_factory=dict)
+    live: dict[ClientId, None] = field(default_factory=dict)  # those of them that live, in order of sending
     next_order: int = 1
     trades: dict[str, int] = field(default_factory=dict)  # dedup key of each fill and payment → venue time
     ledger: Ledger = field(default_factory=Ledger)
@@ -227,6 +228,12 @@ class Store(Struct):
     rates: dict[str, Decimal] = field(default_factory=dict)  # "USDT/USD" → rate
     drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
+
+
+def live_orders(store: Store) -> list[Order]:
+    """Every order that may still fill, in order of sending; the others are kept for what is told late."""
+    orders = store.orders
+    return [orders[name] for name in store.live]
 
 
 _encoder = msgspec.json.Encoder()

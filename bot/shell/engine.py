@@ -46,7 +46,7 @@ from bot.model.facts import (
     Transferred,
 )
 from bot.model.ids import InstrumentId
-from bot.model.store import Store
+from bot.model.store import Store, live_orders
 from bot.shell.inbox import Inbox
 from bot.shell.journal import read_entries
 from risk.guard import Admitted
@@ -176,8 +176,7 @@ class Engine:
         return durable_first, said_once
 
     def _live_instruments(self) -> frozenset[InstrumentId]:
-        orders = self.store.orders.values()
-        working = frozenset([order.instrument for order in orders if order.state.is_live])
+        working = frozenset([order.instrument for order in live_orders(self.store)])
         return self.working if working == self.working else working
 
     def _bug_exit(self, at_ns: int, facts: tuple[AnyFact, ...], failure: StepFailed) -> BugExit:

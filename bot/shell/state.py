@@ -17,7 +17,7 @@ from bot.model.config import Config
 from bot.model.instrument import Kind
 from bot.model.money import exact_arithmetic, text
 from bot.model.pair import Mode, Role
-from bot.model.store import Account, Attribution, Leg, Market, Order, Pair, Store
+from bot.model.store import Account, Attribution, Leg, Market, Order, Pair, Store, live_orders
 from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
 from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure
@@ -155,7 +155,7 @@ def read_state(store: Store, at_ns: int, version: str, seq: int) -> State:
             pairs=pairs,
             accounts={str(name): _account(each, at_ns) for name, each in store.accounts.items()},
             orders={
-                str(name): _order(order, at_ns) for name, order in store.orders.items() if order.state.is_live
+                str(name): _order(order, at_ns) for name, order in store.orders.items() if name in store.live
             },
             money=_money(store, config, at_ns),
         )
@@ -192,9 +192,7 @@ def _pair(store: Store, config: Config, pair: Pair, at_ns: int) -> PairView:
         delta_quote=delta_quote,
         notional_quote=notional,
         naked_s=_seconds(at_ns - pair.naked_ns) if pair.naked_ns else 0.0,
-        orders_live=sum(
-            order.state.is_live and order.pair == pair.spec.name for order in store.orders.values()
-        ),
+        orders_live=sum(order.pair == pair.spec.name for order in live_orders(store)),
     )
 
 

@@ -20,7 +20,7 @@ from bot.knobs import ConfigError
 from bot.model.config import Config
 from bot.model.ids import InstrumentId
 from bot.model.pair import PairState, Role
-from bot.model.store import Store
+from bot.model.store import Store, live_orders
 from bot.settings import Settings
 from bot.shell.lock import FileLock, LockTaken
 
@@ -61,7 +61,7 @@ def legs_of(config: Config) -> tuple[InstrumentId, ...]:
 def legs_served(config: Config, store: Store) -> tuple[InstrumentId, ...]:
     """The legs of the configured pairs, and of those that left the settings while something of them was open:
     nobody can close what nobody hears of."""
-    live = {order.pair for order in store.orders.values() if order.state.is_live}
+    live = {order.pair for order in live_orders(store)}
     left = [
         leg.instrument
         for name, pair in store.pairs.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -10,7 +10,6 @@ import pytest
 from adapters.ccxt.exchange import Access
 from adapters.ccxt.gateway import CcxtGateway, CcxtOptions
 from adapters.errors import FeedError
-from adapters.rehearsal.seam import Response
 from bot.model.commands import CancelOrder, QueryAccount, TimeInForce
 from bot.model.facts import (
     AccountReported,
@@ -35,7 +34,6 @@ from tests.rehearsal.test_ccxt_gateway import CcxtClock, Scene
 D = Decimal
 order = GatewayContract().order
 LINEAR_ID = LINEAR.id
-Reply = Callable[[Response], Response]
 
 
 @pytest.fixture

@@ -184,6 +184,8 @@ def live(
         order.tif, order.reduce_only, order.purpose, order.arrival_mid, sent_ns, state, filled_qty=D(filled),
     )  # fmt: skip
     store.orders[order.client_id] = made
+    if made.state.is_live:
+        store.live[order.client_id] = None
     return made
 
 

@@ -71,15 +71,18 @@ def fold(store: Store, at_ns: int, facts: tuple[AnyFact, ...], commands: tuple[A
             case OrderFilled():
                 order = store.orders[fact.client_id]
                 order.filled_qty, order.state = fact.qty, OrderState.DONE
+                store.live.pop(fact.client_id, None)
             case OrderUncertain():
                 store.orders[fact.client_id].state = OrderState.UNCERTAIN
             case OrderNotFound():
                 store.orders[fact.client_id].state = OrderState.DEAD
+                store.live.pop(fact.client_id, None)
             case _:
                 pass
     for command in commands:
         if isinstance(command, PlaceOrder):
             store.next_order += 1
+            store.live[command.client_id] = None
             store.orders[command.client_id] = Order(
                 client_id=command.client_id,
                 pair=command.pair,
