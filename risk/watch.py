@@ -133,7 +133,7 @@ def _of_others(account: Account, instrument_id: InstrumentId) -> list[Hold]:
     found = []
     held = account.baseline_positions.get(instrument_id)
     if held is not None and held.qty:
-        found.append(Hold("baseline_position", f"{instrument_id} {held.qty}"))
+        found.append(Hold("baseline_position", instrument_id))
     found += [
         Hold("foreign_order", f"{instrument_id} {order.name}")
         for order in account.foreign

@@ -62,9 +62,9 @@ def price_of(ledger: Ledger, asset: str) -> Decimal:
     return price
 
 
-def _fee_price(ledger: Ledger, asset: str) -> Decimal:
-    """A fee may be paid in a token that nothing here prices: then the token is no part of NAV, and what is
-    paid in it is not either."""
+def _charge_price(ledger: Ledger, asset: str) -> Decimal:
+    """A charge may be paid in a token that nothing here prices: then the token is no part of NAV, and what
+    is paid in it is not either."""
     return ledger.price.get(asset, ZERO)
 
 
@@ -114,7 +114,7 @@ def filled(store: Store, fact: OrderFilled, arrival_mid: Decimal) -> None:
     at_mid = unrealised(instrument, qty, cost, reference_per_qty(instrument, arrival_mid)) * settle_price
     ledger.total.slippage += at_mid
     ledger.total.basis += _value_at_mark(ledger, instrument, qty, cost) - at_mid
-    ledger.total.fees -= fact.fee * _fee_price(ledger, fact.fee_asset)
+    ledger.total.fees -= fact.fee * _charge_price(ledger, fact.fee_asset)
 
 
 def forced(store: Store, fact: ForcedFilled) -> None:
@@ -124,7 +124,7 @@ def forced(store: Store, fact: ForcedFilled) -> None:
     cost = _book_fill(store, instrument, qty, fact)
     ledger = store.ledger
     ledger.total.adl += _value_at_mark(ledger, instrument, qty, cost)
-    ledger.total.adl -= fact.fee * _fee_price(ledger, fact.fee_asset)
+    ledger.total.adl -= fact.fee * _charge_price(ledger, fact.fee_asset)
 
 
 def funded(store: Store, fact: FundingPaid) -> None:
@@ -135,12 +135,12 @@ def funded(store: Store, fact: FundingPaid) -> None:
 
 def charged(store: Store, fact: InterestCharged) -> None:
     credit(store.ledger, fact.account, fact.asset, -fact.amount)
-    store.ledger.total.borrow -= fact.amount * price_of(store.ledger, fact.asset)
+    store.ledger.total.borrow -= fact.amount * _charge_price(store.ledger, fact.asset)
 
 
 def insured(store: Store, fact: InsuranceCharged) -> None:
     credit(store.ledger, fact.account, fact.asset, -fact.amount)
-    store.ledger.total.adl -= fact.amount * price_of(store.ledger, fact.asset)
+    store.ledger.total.adl -= fact.amount * _charge_price(store.ledger, fact.asset)
 
 
 def transferred(store: Store, fact: Transferred) -> None:

@@ -17,6 +17,7 @@ from bot.model.facts import (
     InstrumentListed,
     InstrumentStatusSeen,
     InsuranceCharged,
+    InterestCharged,
     MarginCalled,
     OrderAccepted,
     OrderFilled,
@@ -245,3 +246,11 @@ def test_a_fee_in_a_token_without_a_price_is_no_part_of_nav_until_it_has_one() -
     assert views.residual(world.store) == 0
     world.give(RateSeen("BNB", "USDT", D(600), world.at_ns))
     assert views.residual(world.store) == 0
+
+
+@pytest.mark.parametrize("kind", [InsuranceCharged, InterestCharged])
+def test_a_charge_in_a_token_without_a_price_stops_nothing(kind: type[InsuranceCharged]) -> None:
+    world = hedged()
+    world.give(kind(USDM, "BNFCR", D("0.5"), "t1", world.at_ns))
+    assert views.residual(world.store) == 0
+    assert world.store.ledger.cash[USDM]["BNFCR"] == D("-0.5")
