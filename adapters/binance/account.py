@@ -128,6 +128,7 @@ class AccountAnswers:
         if of.payments.sought:
             return None
         revision, at_ns = of.told.revision, rest.clock.venue_ns()
+        of.told.touched = False  # what is done from here on is not in the answers
         before = await self._wallet()
         positions = () if rest.market == "spot" else await self._positions()
         mine, foreign = await self._open_orders()

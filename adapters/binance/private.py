@@ -32,7 +32,15 @@ from adapters.binance.outcomes import outcome
 from adapters.binance.rest import MS, Refused, Rest
 from adapters.binance.told import Told
 from adapters.network import Closed, Network, Socket, Unanswered, Unsent
-from bot.model.facts import BalanceSeen, Channel, ForcedFilled, OrderAccepted, OrderRejected, ProtocolDrift
+from bot.model.facts import (
+    AccountTouched,
+    BalanceSeen,
+    Channel,
+    ForcedFilled,
+    OrderAccepted,
+    OrderRejected,
+    ProtocolDrift,
+)
 from bot.model.ids import AccountId, ClientId
 from bot.ports import Emit
 
@@ -76,6 +84,7 @@ class Hearing:
                 return False
             case ForeignEvent():
                 self._of.told.revision += 1
+                self._touched(f"{event.word} {event.symbol}".rstrip(), event.venue_ns)
             case Unused():
                 pass
             case _:
@@ -92,6 +101,13 @@ class Hearing:
                 balances[fact.asset] = fact.balance
             self._emit(fact)
 
+    def _touched(self, reason: str, venue_ns: int) -> None:
+        """Somebody else acts on the account: told once until it is asked about, however much they do."""
+        told = self._of.told
+        if not told.touched:
+            told.touched = True
+            self._emit(AccountTouched(self._of.id, reason, venue_ns))
+
     def _order(self, event: OrderEvent) -> None:
         told = self._of.told
         told.revision += 1
@@ -102,6 +118,7 @@ class Hearing:
                     self._of.positions.filled(fact)
             return
         if not event.client_id.startswith(self._of.bot_tag):
+            self._touched(f"order {event.client_id} of {event.instrument}", event.venue_ns)
             return
         told.streamed(event.client_id)
         end = replies.ended(event.client_id, event.status, event.reason, event.venue_ns)

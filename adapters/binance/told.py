@@ -61,11 +61,13 @@ class _Record(Struct):
 
 class Told:
     """One account's orders.  ``revision`` grows with everything that changes the account; ``settling`` counts
-    the orders whose missing fills are being asked for."""
+    the orders whose missing fills are being asked for; ``touched``, whether it was told that somebody else
+    acts on the account since it was last asked about."""
 
     def __init__(self, emit: Emit, trades_of: TradesOf, spawn: Spawn, on_fill: OnFill) -> None:
         self.revision = 0
         self.settling = 0
+        self.touched = False
         self._emit = emit
         self._trades_of = trades_of
         self._spawn = spawn

@@ -37,6 +37,7 @@ from bot.model.entry import Entry
 from bot.model.facts import (
     AccountFact,
     AccountReported,
+    AccountTouched,
     AdoptionOrdered,
     AnyFact,
     BalanceSeen,
@@ -342,6 +343,8 @@ def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> N
                 account.reconciled, account.asked_ns, account.differences = False, 0, ()
         case HistoryGapped():
             store.accounts[fact.account].adopting = "the venue keeps no payments of that time any more"
+        case AccountTouched():
+            store.accounts[fact.account].touched_ns = at_ns
         case VenueReset():
             forget_account(store, fact)
             touched.update(dict.fromkeys(store.pairs, False))

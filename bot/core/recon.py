@@ -48,7 +48,8 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             due = at_ns - account.asked_ns >= ANSWER_DUE_NS
         else:
             due = not account.reconciled and not account.differences
-            due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if account.differences else every_ns)
+            is_urgent = account.differences or account.touched_ns > account.reported_ns
+            due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if is_urgent else every_ns)
         if due:
             since_ns = max(account.begun_ns, account.told_ns - LATE_NS)
             queries.append(QueryAccount(account_id, since_ns, _known_trades(store, account_id)))

@@ -125,6 +125,14 @@ class HistoryGapped(Fact, frozen=True):
     until_ns: int
 
 
+class AccountTouched(Fact, frozen=True):
+    """Somebody else placed, moved or ended an order on this account: what it holds is to be compared soon."""
+
+    account: AccountId
+    reason: str
+    venue_ns: int
+
+
 class VenueReset(Fact, frozen=True):
     """The venue has forgotten this account's past and begun it anew, as test networks do."""
 

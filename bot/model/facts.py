@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from bot.model.account_facts import (
     AccountReported,
+    AccountTouched,
     AdoptionOrdered,
     BalanceSeen,
     ForeignOrder,
@@ -330,5 +331,6 @@ OrderFact = (
 AccountFact = (
     AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
     | InsuranceCharged | MarginCalled | HistoryGapped | VenueReset | AdoptionOrdered
+    | AccountTouched
 )  # fmt: skip
 AnyFact = MarketFact | RunFact | OrderFact | AccountFact

@@ -157,6 +157,7 @@ class Account(Struct):
     foreign: tuple[ForeignOrder, ...] = ()  # open orders of others, by the last report
     adopting: str = ""  # why the next report is taken over instead of compared
     epoch: int = 0  # how often the venue has forgotten this account
+    touched_ns: int = 0  # when somebody else last acted on it, by our clock
 
 
 class Attribution(Struct):

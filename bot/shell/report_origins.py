@@ -39,6 +39,7 @@ ORIGIN: dict[type[facts.Fact], str] = {
     facts.MarginCalled: "venue",
     facts.HistoryGapped: "venue",
     facts.VenueReset: "venue",
+    facts.AccountTouched: "venue",
     facts.Throttled: "venue",
     facts.InstrumentStatusSeen: "venue",
     facts.AdoptionOrdered: "operator",

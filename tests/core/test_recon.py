@@ -12,6 +12,7 @@ from bot.core.orders import BrokenInvariant
 from bot.model.commands import PlaceOrder, QueryAccount, QueryOrder, RaiseAlert
 from bot.model.facts import (
     AccountReported,
+    AccountTouched,
     Booted,
     Channel,
     ChannelLost,
@@ -193,6 +194,23 @@ def test_accounts_are_compared_from_time_to_time() -> None:
     for _ in range(int(world.config.strategy.reconcile_s) + 2):
         world.tick()
     assert {one.account for one in world.commands if isinstance(one, QueryAccount)} == set(world.wallets)
+
+
+def test_an_account_that_somebody_else_acts_on_is_compared_within_seconds() -> None:
+    world = hedged()
+
+    def asked_for(seconds: int) -> list[AccountId]:
+        world.commands.clear()
+        for _ in range(seconds):
+            world.tick()
+        return [one.account for one in world.commands if isinstance(one, QueryAccount)]
+
+    world.give(world.report(USDM))
+    assert asked_for(5) == []
+    world.give(AccountTouched(USDM, "order theirs of binance:usdm:BTCUSDT", world.at_ns))
+    assert asked_for(7) == [USDM]
+    world.give(world.report(USDM))
+    assert asked_for(15) == []
 
 
 @pytest.mark.parametrize(("bugs", "mode"), [(1, Mode.REDUCE_ONLY), (2, Mode.HALTED)])

@@ -11,6 +11,7 @@ import pytest
 from bot.model.commands import Flatten, PlaceOrder, QueryAccount, QueryOrder, TimeInForce
 from bot.model.facts import (
     AccountReported,
+    AccountTouched,
     AnyFact,
     BalanceSeen,
     Channel,
@@ -182,7 +183,9 @@ def test_somebody_elses_orders_are_named_and_nothing_more(at: Rehearsed) -> None
         for instrument in (SPOT, LINEAR):
             at.teller.operator_stop(instrument.id, Side.SELL, D("0.1"), D(50_000))
 
-    assert not of(OrderAccepted, at.act(place))
+    facts = at.act(place)
+    assert not of(OrderAccepted, facts)
+    assert {fact.account for fact in of(AccountTouched, facts)} == {SPOT.account, LINEAR.account}
     rest = order("1", LINEAR, Side.BUY, "0.5", "59000", TimeInForce.GTC)
     at.send(rest)
     (report,) = of(AccountReported, at.send(QueryAccount(LINEAR.account)))

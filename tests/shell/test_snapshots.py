@@ -56,7 +56,7 @@ def test_a_restart_from_a_snapshot_is_the_restart_from_all_rows(tmp_path: Path) 
 
 def test_rows_before_the_snapshot_are_not_read(tmp_path: Path) -> None:
     world = lived(tmp_path / "journal")
-    with sqlite3.connect(tmp_path / "journal") as db:
+    with closing(sqlite3.connect(tmp_path / "journal", isolation_level=None)) as db:
         db.execute("UPDATE entries SET facts = '[]' WHERE seq = 1")
     reopened = reopen(tmp_path / "journal")
     reopened.journal.close()
@@ -66,7 +66,7 @@ def test_rows_before_the_snapshot_are_not_read(tmp_path: Path) -> None:
 
 def test_a_snapshot_of_another_shape_is_left_alone(tmp_path: Path) -> None:
     world = lived(tmp_path / "journal")
-    with sqlite3.connect(tmp_path / "journal") as db:
+    with closing(sqlite3.connect(tmp_path / "journal", isolation_level=None)) as db:
         db.execute("UPDATE snapshots SET shape = 'older', store = x'00'")
     reopened = reopen(tmp_path / "journal")
     reopened.journal.close()
