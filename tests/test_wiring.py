@@ -17,7 +17,7 @@ from bot.model.pair import PairSpec, PairState
 from bot.model.store import OrderState, Store
 from bot.ports import Finding, Verdict
 from bot.progress import Progress
-from bot.wiring.doctor import port_of_api
+from bot.wiring.doctor import port_of_api, through_ccxt
 from bot.wiring.live import refuse_unfit
 from bot.wiring.paper import PaperOptions, demo_files, run_paper
 from bot.wiring.record import until_signal
@@ -58,6 +58,7 @@ def test_what_left_the_settings_while_open_is_still_served() -> None:
     assert legs_served(config, world.store) == (SPOT, INVERSE)
     order = next(iter(world.store.orders.values()))
     order.state = OrderState.UNCERTAIN  # it may fill yet
+    world.store.live[order.client_id] = None
     assert legs_served(config, world.store) == (SPOT, INVERSE, LINEAR)
 
 
@@ -98,3 +99,13 @@ def test_a_port_is_free_when_nobody_listens_whatever_the_run_before_left() -> No
             served, _ = listening.accept()
             served.close()  # first, so that the connection's end is left waiting on this port
     assert port_of_api(port).verdict is Verdict.OK
+
+
+def test_the_doctor_says_what_an_exchange_of_ccxt_can_do() -> None:
+    told = {one.check: one for one in through_ccxt(["okx", "kraken", "nowhere"])}
+    assert told["capability okx"].verdict is Verdict.OK
+    assert "books by stream" in told["capability okx"].text
+    assert told["capability kraken"].verdict is Verdict.FAILED
+    assert "market data alone" in told["capability kraken"].text
+    assert "ccxt knows no exchange 'nowhere'" in told["capability nowhere"].text
+    assert [told[f"venue {name}"].verdict for name in ("okx", "kraken")] == [Verdict.WARNED] * 2

@@ -63,6 +63,8 @@ async def checkup(patient: Patient) -> tuple[Finding, ...]:
         found += await _asked(f"instruments {market}", _instruments(patient, rest, legs))
         if market != "spot":
             found += await _asked(f"position mode {market}", _position_mode(rest))
+            if market == "usdm":
+                found += await _asked(f"assets mode {market}", _assets_mode(rest))
             found += await _asked(f"leverage {market}", _leverage(patient, rest, legs))
         found.append(Finding(f"capability {market}", OK, CAPABILITIES[market]))
         found.append(_budget(rest))
@@ -167,6 +169,14 @@ async def _position_mode(rest: Rest) -> Answer:
     if statements.hedge_mode(await rest.read(requests.position_mode(rest.market))):
         return [Finding(check, FAILED, "the account is in hedge mode: set the position mode to one-way")]
     return [Finding(check, OK, "one-way")]
+
+
+async def _assets_mode(rest: Rest) -> Answer:
+    check = f"assets mode {rest.market}"
+    if statements.multi_assets_mode(await rest.read(requests.multi_assets())):
+        text = "the account is in multi-assets mode, where one asset pays for another: set single-asset mode"
+        return [Finding(check, FAILED, text)]
+    return [Finding(check, OK, "single-asset")]
 
 
 async def _leverage(patient: Patient, rest: Rest, legs: tuple[InstrumentId, ...]) -> Answer:

@@ -122,6 +122,7 @@ ENDPOINTS: dict[str, dict[str, Endpoint]] = {
         Endpoint("balances", "GET", "/fapi/v3/balance", 5, _S),
         Endpoint("positions", "GET", "/fapi/v3/positionRisk", 5, _S),
         Endpoint("position_mode", "GET", "/fapi/v1/positionSide/dual", 30, _S),
+        Endpoint("multi_assets", "GET", "/fapi/v1/multiAssetsMargin", 30, _S),
         Endpoint("symbol_config", "GET", "/fapi/v1/symbolConfig", 5, _S),
         Endpoint("brackets", "GET", "/fapi/v1/leverageBracket", 1, _S),
         Endpoint("commission", "GET", "/fapi/v1/commissionRate", 20, _S),

@@ -2,8 +2,8 @@
 
 Filters, contract sizes, fees, leverage brackets, funding intervals and whether a symbol trades change while a
 bot runs, so they are asked hourly and on demand, and each change is a fact.  What must stay true: nothing
-here has a default; what the venue does not describe is not traded, and a symbol that it no longer lists has
-the status `ABSENT`.
+here has a default; what the venue does not describe is not traded, a symbol that it no longer lists has the
+status `ABSENT`, and a perpetual whose end is announced `DELISTING`, so that nothing is opened in it.
 
 Sources: exchangeInfo, leverageBracket, commissionRate (spot: account/commission), fundingInfo and
 ticker/price in binance_sdk_spot 13.3.0, binance_sdk_derivatives_trading_usds_futures 18.1.0 and
@@ -32,6 +32,9 @@ from bot.model.instrument import Instrument
 from bot.ports import Emit
 
 ABSENT = "ABSENT"  # ours, not the venue's: it does not list the symbol
+DELISTING = "DELISTING"  # ours too: it trades still, and the day of its last settlement is set
+TRADING = "TRADING"
+_NEVER_MS = 4_102_444_800_000  # perpetuals without such a day are to be delivered after 2100
 REFRESH_S = 3600.0
 RETRY_S = 60.0
 CLOCK_S = 60.0
@@ -62,6 +65,14 @@ class _Symbol(Struct):
     symbol: str
     status: str | None = None
     contract_status: str | None = field(name="contractStatus", default=None)  # COIN-M
+    contract_type: str | None = field(name="contractType", default=None)
+    delivery_ms: int | None = field(name="deliveryDate", default=None)
+
+    @property
+    def said(self) -> str | None:
+        status = self.status or self.contract_status
+        is_ending = self.contract_type == "PERPETUAL" and 0 < (self.delivery_ms or 0) < _NEVER_MS
+        return DELISTING if status == TRADING and is_ending else status
 
 
 class _Info(Struct):
@@ -110,10 +121,7 @@ def _statuses(rest: Rest, wanted: Sequence[InstrumentId], answer: bytes) -> dict
         raise FeedError(f"{rest.market}: the exchangeInfo cannot be read ({error})") from None
     if info.limits:
         rest.budget.learn(info.limits)
-    said = {
-        instrument_id(VENUE, rest.market, one.symbol): one.status or one.contract_status
-        for one in info.symbols
-    }
+    said = {instrument_id(VENUE, rest.market, one.symbol): one.said for one in info.symbols}
     unsaid = [name for name in wanted if name in said and not said[name]]
     if unsaid:
         raise FeedError(f"{unsaid[0]} has no status in its exchangeInfo")

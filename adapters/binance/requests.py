@@ -133,6 +133,11 @@ def position_mode(market: str) -> Call:
     return Call(market, ENDPOINTS[market]["position_mode"])
 
 
+def multi_assets() -> Call:
+    """Whether USD-M's margin is all assets together; COIN-M has no such mode."""
+    return Call("usdm", ENDPOINTS["usdm"]["multi_assets"])
+
+
 def symbol_config(market: str) -> Call:
     """Leverage and margin mode of all symbols; COIN-M states them with its positions."""
     return Call(market, ENDPOINTS[market]["symbol_config"])

@@ -139,6 +139,10 @@ class _Mode(Struct):
     hedge: bool = field(name="dualSidePosition")
 
 
+class _Assets(Struct):
+    multi: bool = field(name="multiAssetsMargin")
+
+
 class _SymbolConfig(Struct):
     symbol: Symbol
     margin: Literal["CROSSED", "ISOLATED", "cross", "isolated"] = field(name="marginType")
@@ -196,6 +200,7 @@ _read_spot = reader(_SpotAccount)
 _read_futures = reader(_FuturesAccount)
 _read_positions = reader(list[_Position])
 _read_mode = reader(_Mode)
+_read_assets = reader(_Assets)
 _read_configs = reader(list[_SymbolConfig])
 _read_restrictions = reader(_Restrictions)
 _read_algo = reader(list[_Algo])
@@ -258,6 +263,11 @@ def held(instrument: Instrument, position: PositionStated) -> PositionHeld:
 def hedge_mode(body: bytes) -> bool:
     """Whether the account holds long and short apart, which the bot does not trade.  Raises `Drift`."""
     return _read_mode(body).hedge
+
+
+def multi_assets_mode(body: bytes) -> bool:
+    """Whether one asset's loss is made good by another, which the bot does not count on.  Raises `Drift`."""
+    return _read_assets(body).multi
 
 
 def symbol_configs(market: str, body: bytes) -> tuple[SymbolConfig, ...]:

@@ -138,11 +138,34 @@ def open_books(access: Access, clock: Clock, budget: RateBudget) -> Exchange:
     return _opened(access, {}, clock, budget)
 
 
-def _opened(access: Access, credentials: dict[str, Any], clock: Clock, budget: RateBudget) -> Exchange:
+def capability(name: str) -> str:
+    """What can be done on an exchange through its class, in words, for a person who chooses one.
+
+    Raises `FeedError` for a wrong name, and for an exchange on which no order could be settled.
+    """
+    has: Mapping[str, Any] = _class_of(name)().has
+    if name not in BY_CLIENT_ID:
+        raise FeedError(f"{name} brings market data alone: its class in ccxt looks no order up by client id")
+    funding = "" if has["fetchFundingHistory"] else "no "
+    return (
+        f"books by {_way(has, 'watchOrderBook')}, orders by request, "
+        f"private events by {_way(has, 'watchOrders', 'watchMyTrades')}, {funding}funding history"
+    )
+
+
+def _way(has: Mapping[str, Any], *streams: str) -> str:
+    return "stream" if all(has[stream] for stream in streams) else "request"
+
+
+def _class_of(name: str) -> Any:
     streaming, asking = library(), importlib.import_module("ccxt.async_support")
-    if access.name not in asking.exchanges:
-        raise FeedError(f"ccxt knows no exchange {access.name!r}; check the first part of the pairs' names")
-    base = getattr(streaming if access.name in streaming.exchanges else asking, access.name)
+    if name not in asking.exchanges:
+        raise FeedError(f"ccxt knows no exchange {name!r}; check the first part of the pairs' names")
+    return getattr(streaming if name in streaming.exchanges else asking, name)
+
+
+def _opened(access: Access, credentials: dict[str, Any], clock: Clock, budget: RateBudget) -> Exchange:
+    base = _class_of(access.name)
     options = {**_OPTIONS, **access.options}
     bounded = type(base.__name__, (Wire, base), {})  # ccxt goes by the name
     exchange: Exchange = bounded({**credentials, "enableRateLimit": False, "options": options})

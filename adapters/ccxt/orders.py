@@ -226,7 +226,7 @@ def _params(command: PlaceOrder) -> dict[str, Any]:
     match command.tif:
         case TimeInForce.POST_ONLY:
             params["postOnly"] = True
-        case TimeInForce.IOC | TimeInForce.GTC:
+        case TimeInForce.IOC | TimeInForce.GTC | TimeInForce.FOK:
             params["timeInForce"] = command.tif.value
     if command.reduce_only:
         params["reduceOnly"] = True

@@ -57,9 +57,14 @@ class Matcher:
         """Whether an order at ``limit`` would take at once."""
         return next(self._reachable(side, limit), None) is not None
 
-    def take(self, side: Side, qty: Decimal, limit: Decimal) -> list[Take]:
-        """Take up to ``qty`` (venue units) at ``limit`` or better, one `Take` a level, best first."""
-        takes = []
+    def take(self, side: Side, qty: Decimal, limit: Decimal, least: Decimal = ZERO) -> list[Take]:
+        """Take up to ``qty`` (venue units) at ``limit`` or better, one `Take` a level, best first; nothing
+        where that would be less than ``least``."""
+        takes: list[Take] = []
+        if least > 0:
+            there = sum((available for _, available in self._reachable(side, limit)), ZERO)
+            if min(qty, there) < least:
+                return takes
         is_bid = side is Side.SELL
         for level, available in self._reachable(side, limit):
             taken = min(qty, available)

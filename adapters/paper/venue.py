@@ -235,14 +235,15 @@ class PaperVenue:
         )
         matcher = self._matchers[instrument.id]
         fillable = self._fillable(order, command.qty)
-        for take in matcher.take(command.side, fillable, command.price):
+        least = command.qty if command.tif is TimeInForce.FOK else ZERO
+        for take in matcher.take(command.side, fillable, command.price, least):
             self.desk.postings.fill(order, take.qty, take.price, maker=False)
         self.desk.postings.tell_changes()
         self._liquidator.arm()
         if order.open_qty == 0:
             self._end(order, OrderStatus.FILLED)
-        elif command.tif is TimeInForce.IOC:
-            self._expire(order, "IOC: the rest found no price within the limit")
+        elif command.tif in (TimeInForce.IOC, TimeInForce.FOK):
+            self._expire(order, f"{command.tif.value}: the rest found no price within the limit")
         elif fillable < command.qty:
             self._expire(order, "reduce-only: nothing is left to reduce")
         else:

@@ -32,8 +32,11 @@ from bot.ports import Clock
 _FOR_EVER_S = 3600.0  # as long as anybody waits for an answer that was lost
 _SWAP_S = 0.2  # how long a message waits for the one that is to overtake it
 _GOING_AWAY = 1001
-_API = ("/ws-api/", "/ws-fapi/", "/ws-dapi/")
-_API_PARTS = (Part.ORDERS, Part.READS, Part.PRIVATE)
+_API = {  # what the WebSocket API carries: spot's private events too
+    "/ws-api/": (Part.ORDERS, Part.READS, Part.PRIVATE),
+    "/ws-fapi/": (Part.ORDERS, Part.READS),
+    "/ws-dapi/": (Part.ORDERS, Part.READS),
+}
 _TRADED = b'"x":"TRADE"'
 _DEPTH = b'"e":"depthUpdate"'
 
@@ -112,7 +115,7 @@ class Disturbance:
         return self._losses % 2 == 1
 
     def _begin(self, fault: Fault) -> None:
-        self._note(f"{fault.name} {fault.market} begins")
+        self._note(f"{fault.name} {fault.target} begins")
         if fault.lasts_s:
             self.active.append(fault)
         self._levers.pull(fault)
@@ -123,7 +126,7 @@ class Disturbance:
                 wire.cut() if fault.name == "disconnect" else wire.die()
 
     def _end(self, fault: Fault) -> None:
-        self._note(f"{fault.name} {fault.market} ends")
+        self._note(f"{fault.name} {fault.target} ends")
         self.active.remove(fault)
         self._levers.release(fault)
 
@@ -178,8 +181,9 @@ class _DisturbedDoor:
 
 def _parts_of(target: str) -> tuple[Part, ...]:
     """What a connection carries, by its address: a listen key is a long word without an ``@``."""
-    if target.startswith(_API):
-        return _API_PARTS
+    for start, parts in _API.items():
+        if target.startswith(start):
+            return parts
     last = target.split("?", 1)[0].rsplit("/", 1)[-1]
     is_private = "listenKey=" in target or "/private" in target or (len(last) >= 60 and "@" not in last)
     return (Part.PRIVATE,) if is_private else (Part.MARKET,)
@@ -191,6 +195,7 @@ class Wire:
     def __init__(self, layer: Disturbance, market: str, parts: tuple[Part, ...], peer: Peer) -> None:
         self.market = market
         self.parts = parts
+        self._is_api = Part.ORDERS in parts
         self._layer = layer
         self._peer = peer
         self._line: Line | None = None
@@ -212,14 +217,14 @@ class Wire:
         if self._is_dead:
             return
         verb, part, name = Verb.OTHER, self.parts[0], b""
-        if self.parts == _API_PARTS:
+        if self._is_api:
             asked = _read(payload)
             verb, name = asked.verb, bytes(asked.id)
             part = verb.part
             self._asked[name] = verb
         layer = self._layer
         if layer.active:
-            refusal = layer.refusal(self.market, verb) if self.parts == _API_PARTS else None
+            refusal = layer.refusal(self.market, verb) if self._is_api else None
             if refusal is not None:
                 self._asked.pop(name, None)
                 self._peer.send(refusal.message(msgspec.Raw(name or b"null")))
@@ -299,7 +304,7 @@ class Wire:
 
     def _part_of(self, payload: bytes) -> tuple[Part, bytes]:
         """What a message of the venue belongs to, and the id of the request that it answers."""
-        if self.parts != _API_PARTS:
+        if not self._is_api:
             return self.parts[0], b""
         name = bytes(_read(payload).id)
         if not name:

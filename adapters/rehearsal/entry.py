@@ -6,11 +6,12 @@ within the percent-price filter; a market order sized in quote is sized at the t
 order that is answered with an error never lived, and one that lived is answered as what it then was.
 
 Sources: new order and cancel order of spot, USD-M and COIN-M, and their error codes (2026-11-20).
-Fill-or-kill, good-till-date, hedge mode and stop orders are refused in the venue's words.
+Good-till-date, hedge mode and stop orders are refused in the venue's words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from adapters.errors import FeedError
@@ -22,13 +23,23 @@ from bot.model.commands import CancelOrder, Flatten, PlaceOrder, TimeInForce
 from bot.model.facts import CancelRejected
 from bot.model.ids import ClientId, PairName, market_of
 from bot.model.instrument import Instrument, Side
-from bot.model.money import ONE, REFERENCE_QUANTUM, ceil_to, divide, exact, exact_arithmetic, floor_to
+from bot.model.money import ONE, REFERENCE_QUANTUM, ZERO, ceil_to, divide, exact, exact_arithmetic, floor_to
 from bot.model.pair import Purpose, Role
 
 _SPOT_KINDS = ("LIMIT", "LIMIT_MAKER", "MARKET")
 _SPOT_UNSERVED = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 _ALGO_KINDS = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
-_TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "GTX": TimeInForce.POST_ONLY}
+_TIFS = {
+    "GTC": TimeInForce.GTC,
+    "IOC": TimeInForce.IOC,
+    "FOK": TimeInForce.FOK,
+    "GTX": TimeInForce.POST_ONLY,
+}
+_UNWANTED: Mapping[str, tuple[str, ...]] = {  # what an order of this type must not say
+    "LIMIT": ("quoteOrderQty",),
+    "LIMIT_MAKER": ("quoteOrderQty", "timeInForce"),
+    "MARKET": ("price", "timeInForce"),
+}
 _THROUGH = Decimal("0.05")  # how far beyond the touch a market order may fill
 
 
@@ -55,6 +66,7 @@ class Entry:
         if market != "spot":
             _check_position_side(params, dual_side)
         kind = _kind(market, params)
+        _refuse_unwanted(kind, params)
         tif = _time_in_force(market, kind, params)
         with exact_arithmetic():
             qty, price = self._size(instrument, side, kind, params)
@@ -81,6 +93,7 @@ class Entry:
             tif=tif,
             price=price,
             qty=qty,
+            spent=_spent(instrument, kind, params),
             reduce_only=market != "spot" and flag(params, "reduceOnly"),
             created_ms=at_ms,
             updated_ms=at_ms,
@@ -108,8 +121,8 @@ class Entry:
             qty, price = amount(params, "quantity"), amount(params, "price")
         else:
             price = self._market_limit(instrument, side)
-            if "quoteOrderQty" in params and instrument.is_spot:
-                spent = amount(params, "quoteOrderQty")
+            spent = _spent(instrument, kind, params)
+            if spent:
                 bought = divide(spent, self._touch(instrument, side), REFERENCE_QUANTUM)
                 qty = floor_to(bought, instrument.lot)
             else:
@@ -213,6 +226,18 @@ def _kind(market: str, params: Params) -> str:
     elif kind not in ("LIMIT", "MARKET"):
         raise Refused(-1116, "Invalid orderType.")
     return kind
+
+
+def _spent(instrument: Instrument, kind: str, params: Params) -> Decimal:
+    """What a spot market order that is sized in quote shall spend; zero for every other order."""
+    sized = kind == "MARKET" and instrument.is_spot and params.get("quoteOrderQty")
+    return amount(params, "quoteOrderQty") if sized else ZERO
+
+
+def _refuse_unwanted(kind: str, params: Params) -> None:
+    for name in _UNWANTED[kind]:
+        if params.get(name):
+            raise Refused(-1106, f"Parameter '{name}' sent when not required.")
 
 
 def _time_in_force(market: str, kind: str, params: Params) -> str:

@@ -84,6 +84,12 @@ class Fault(Struct, frozen=True):
     parts: tuple[Part, ...]
     value: float
 
+    @property
+    def target(self) -> str:
+        """As a script says it."""
+        is_narrow = self.parts != FAULTS[self.name].parts
+        return f"{self.market}.{self.parts[0].value}" if is_narrow else self.market
+
     def hits(self, market: str, part: Part) -> bool:
         return part in self.parts and self.market in (EVERY_MARKET, market)
 

@@ -73,6 +73,7 @@ class Placed(Struct):
     reduce_only: bool
     created_ms: int
     updated_ms: int
+    spent: Decimal = ZERO  # what a spot market order was told to spend, where that was its size
     status: str = "NEW"
     filled: Decimal = ZERO
     cost: Decimal = ZERO

@@ -286,7 +286,7 @@ def _execution_report(order: Placed, execution: str, trade: Executed | None, sta
         "O": order.created_ms,
         "Z": coins(order.cost),
         "Y": coins(trade.qty * trade.price if trade else ZERO),
-        "Q": coins(ZERO),
+        "Q": coins(order.spent),
         "W": order.created_ms,
         "V": "EXPIRE_MAKER",
     }

@@ -4,15 +4,18 @@ Loopback only.  A peer's messages wait in a bounded queue; one that reads slower
 the venue does, and the venue never waits for it.
 
 What must stay true: nothing here knows the protocol above HTTP and WebSocket; a request goes to its door as
-the bytes it came in, the query not decoded.
+the bytes it came in, query and body not decoded; what is no request at all is refused in the venue's form and
+leaves nothing in the log, where keys and noise would end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -27,6 +30,7 @@ WAITING_MAX = 10_000  # messages a peer may be behind
 PING_S = {"spot": 20.0, "usdm": 180.0, "coinm": 180.0}
 
 _CLOSE_S = 1.0  # how long a closing handshake may take
+_UNREADABLE = b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}'
 
 
 class Served(Struct, frozen=True):
@@ -64,14 +68,46 @@ def first_line(served: Served, keys: Keys) -> bytes:
 @asynccontextmanager
 async def _site(door: Door, port: int) -> AsyncIterator[int]:
     entrance = _Entrance(door)
-    runner = web.ServerRunner(web.Server(entrance.serve, access_log=None), shutdown_timeout=_CLOSE_S)
+    server = _Server(entrance.serve, access_log=None, auto_decompress=False)
+    runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, port).start()
+        await _listen(runner, port)
         yield runner.addresses[0][1]
     finally:
         entrance.leave()
         await runner.cleanup()
+
+
+async def _listen(runner: web.ServerRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+    except OSError as failure:
+        reason = f"port {port} of {HOST} cannot be had ({os.strerror(failure.errno or 0)})"
+        raise OSError(f"{reason}: free it, or name another with --port") from failure
+
+
+class _Conversation(web.RequestHandler):
+    """One connection; an answer to what is no request has the venue's form too."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(exc, ConnectionError)
+        if is_ours:
+            self.log_exception("a request could not be answered", exc_info=exc)
+        response = _unreadable(status)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Conversation(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
 
 class _Entrance:
@@ -108,6 +144,8 @@ class _Entrance:
             heartbeat=PING_S[self._door.market], timeout=_CLOSE_S, compress=False, autoping=False
         )
         peer = TcpPeer(socket, request.transport)
+        if not socket.can_prepare(request):
+            return _unreadable(HTTPStatus.BAD_REQUEST)
         line = self._door.accept(request.raw_path, peer)
         if isinstance(line, Response):
             return _response(line)
@@ -123,6 +161,10 @@ class _Entrance:
 
 def _response(said: Response) -> web.Response:
     return web.Response(status=said.status, headers=said.headers, body=said.body)
+
+
+def _unreadable(status: int) -> web.Response:
+    return web.Response(status=status, body=_UNREADABLE, content_type="application/json")
 
 
 class TcpPeer:

@@ -114,7 +114,7 @@ def _spot_state(order: Placed) -> Shape:
         "price": coins(ZERO if order.kind == "MARKET" else order.price),
         "origQty": coins(order.qty),
         "executedQty": coins(order.filled),
-        "origQuoteOrderQty": coins(ZERO),
+        "origQuoteOrderQty": coins(order.spent),
         "cummulativeQuoteQty": coins(order.cost),
         "status": order.status,
         "timeInForce": spot_tif(order),

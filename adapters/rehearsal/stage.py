@@ -253,6 +253,10 @@ class Stage:
         if small:
             return frame
         change = last.price - tape.open
+        if tape.instrument.is_spot:
+            frame["x"] = digits.price(tape.open)
+            for names, is_bid in (("bB", True), ("aA", False)):
+                frame |= zip(names, next(iter(self.ladder(symbol, is_bid, 1)), ("0", "0")), strict=True)
         return {
             **frame,
             "p": digits.price(change),

@@ -103,6 +103,8 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
     holds = watch.holds(store, at_ns, pair)
     for hold in holds:
         if hold.code in BLIND:
+            if _has_lost_a_leg(store, pair):  # a delivered contract's book never comes back
+                return _repair(store, config, pair, at_ns)
             return Idle(hold.code, hold.value, hold.limit)
     if watch.effective_mode(store, pair) is Mode.FLATTENING:
         return _exit(store, config, pair, at_ns)
@@ -235,14 +237,19 @@ def _drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle
     delta, band = float(pair_delta_base(store, pair)), views.drift_band_base(store, pair)
     if abs(delta) <= band:
         return None
-    leg_base = views.leg_size_base(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
-    if abs(delta) > leg_base * LOST_LEG:
+    if _has_lost_a_leg(store, pair):
         return _repair(store, config, pair, at_ns)
     if at_ns - pair.repair_ns < RETRY_PAUSE_NS:
         return Idle("repair_pause")
+    leg_base = views.leg_size_base(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
     why = DriftBand(delta, band, abs(delta) / leg_base * 1e4 if leg_base else 0.0)
     role = Role.SHORT if _is_contract(store, pair.short) else Role.LONG
     return _one_leg(store, config, pair, role, delta, (Purpose.DRIFT, why))
+
+
+def _has_lost_a_leg(store: Store, pair: Pair) -> bool:
+    leg_base = views.leg_size_base(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
+    return pair.naked_ns != 0 and abs(float(pair_delta_base(store, pair))) > leg_base * LOST_LEG
 
 
 def _repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:

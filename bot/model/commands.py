@@ -20,6 +20,7 @@ class TimeInForce(Enum):
     IOC = "IOC"
     GTC = "GTC"
     POST_ONLY = "POST_ONLY"
+    FOK = "FOK"
 
 
 class Why(Struct, frozen=True, array_like=True, tag=True, gc=False):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from adapters.errors import FeedError
 from bot.knobs import ConfigError
 from bot.model.ids import market_of
 from bot.ports import Finding, Verdict
@@ -48,8 +49,9 @@ def examine(options: LiveOptions) -> tuple[Finding, ...]:
         hosts_of(settings)
     except ConfigError as refusal:
         return (*found, Finding("account", FAILED, str(refusal)))
-    found += [_account_alone(keys), *_through_ccxt(settings)]
-    if any(leg.split(":")[0] == BINANCE for leg in legs_of(settings.config)):
+    venues = dict.fromkeys(leg.split(":")[0] for leg in legs_of(settings.config))
+    found += [_account_alone(keys), *through_ccxt(venue for venue in venues if venue != BINANCE)]
+    if BINANCE in venues:
         found += in_loop(_venue(settings, *key_and_secret(settings)))
     return tuple(found)
 
@@ -98,11 +100,19 @@ def _account_alone(keys: Sequence[str]) -> Finding:
     return Finding("second instance", OK, "no other daemon on this machine uses the key")
 
 
-def _through_ccxt(settings: Settings) -> list[Finding]:
-    """What nobody here can ask in one way of every exchange."""
-    venues = dict.fromkeys(leg.split(":")[0] for leg in legs_of(settings.config))
-    text = "traded through ccxt: withdrawal right, position mode and leverage are for a person to check"
-    return [Finding(f"venue {venue}", WARNED, text) for venue in venues if venue != BINANCE]
+def through_ccxt(venues: Iterable[str]) -> list[Finding]:
+    """What exchanges without an adapter of their own can do, and what nobody here can ask of them all."""
+    found = []
+    for venue in venues:
+        from adapters.ccxt.exchange import capability
+
+        try:
+            found.append(Finding(f"capability {venue}", OK, capability(venue)))
+        except FeedError as unusable:
+            found.append(Finding(f"capability {venue}", FAILED, str(unusable)))
+        text = "traded through ccxt: withdrawal right, position mode and leverage are for a person to check"
+        found.append(Finding(f"venue {venue}", WARNED, text))
+    return found
 
 
 def port_of_api(port: int) -> Finding:

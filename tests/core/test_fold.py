@@ -192,6 +192,24 @@ def test_halted_while_naked_is_said_once() -> None:
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("cause", ["adl", "settlement"])
+def test_the_spot_leg_of_a_contract_that_is_gone_is_sold_at_once_though_its_book_is_gone_too(
+    cause: str,
+) -> None:
+    world = hedged()
+    held = world.store.pairs[BTC].short.position
+    spot = world.store.pairs[BTC].long.position.qty
+    world.placed()
+    world.give(
+        BookGapped(LINEAR, 2, 3, world.at_ns),
+        ForcedFilled(LINEAR, "f", Side.BUY, -held.qty, D(60_000), D(0), "USDT", cause, world.at_ns),
+    )
+    (order,) = world.placed()
+    assert (order.instrument, order.side, order.purpose) == (SPOT, Side.SELL, Purpose.REPAIR)
+    assert abs(order.qty - spot) < D("0.001")
+    assert order.price >= D(60_000) * (1 - D("0.0003"))  # within the slippage that is allowed
+
+
 def test_a_forced_fill_of_a_paused_pair_is_told_and_leaves_the_mode() -> None:
     world = hedged()
     world.give(ModeOrdered("BTC", Mode.PAUSED, "kay", "looking"))

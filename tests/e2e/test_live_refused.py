@@ -96,14 +96,15 @@ def test_what_the_venue_does_not_take_holds_the_run_and_the_status_says_why(
     assert [one for entry in daemon.entries for one in entry.commands if isinstance(one, PlaceOrder)] == []
 
 
-def test_an_account_in_hedge_mode_fails_the_doctor(tmp_path: Path) -> None:
+def test_an_account_in_hedge_or_multi_assets_mode_fails_the_doctor(tmp_path: Path) -> None:
     venue = Venue(tmp_path)
     with ended(venue):
+        venue.ask("usdm", "/fapi/v1/multiAssetsMargin", method="POST", multiAssetsMargin="true")
         venue.ask("usdm", "/fapi/v1/positionSide/dual", method="POST", dualSidePosition="true")
         done = basisbot("doctor", "--env-file", ENV_FILE, "--json", cwd=tmp_path, env=environ(venue))
     assert done.code == 1
     failed = [one["check"] for one in json.loads(done.out)["findings"] if one["verdict"] == "fail"]
-    assert failed == ["position mode usdm"]
+    assert failed == ["position mode usdm", "assets mode usdm"]
 
 
 def test_a_journal_of_another_mode_is_not_gone_on_with(venue: Venue, tmp_path: Path) -> None:

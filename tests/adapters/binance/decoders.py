@@ -44,6 +44,7 @@ TRADING: dict[str, Decode] = {
     "wallet": statements.wallet,
     "positions": statements.positions,
     "hedge_mode": lambda _, body: statements.hedge_mode(body),
+    "multi_assets_mode": lambda _, body: statements.multi_assets_mode(body),
     "symbol_configs": statements.symbol_configs,
     "restrictions": lambda _, body: statements.restrictions(body),
     "algo_orders": statements.algo_orders,

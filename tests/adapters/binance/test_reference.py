@@ -111,6 +111,17 @@ def test_an_instrument_is_what_the_venue_says(
     run(play())
 
 
+@pytest.mark.parametrize(("market", "name"), [("usdm", USDM), ("coinm", COINM)])
+def test_a_perpetual_whose_end_is_announced_is_delisting(market: str, name: InstrumentId) -> None:
+    async def play() -> None:
+        async with asked(market) as (at, rest):
+            symbols = described(market)["exchangeInfo"]["symbols"]
+            serve(at, market, symbols=[{**one, "deliveryDate": 1_800_000_000_000} for one in symbols])
+            assert (await read_market(rest, [name], Given())).statuses == {name: "DELISTING"}
+
+    asyncio.run(play())
+
+
 def test_without_a_key_fees_and_brackets_come_from_what_is_given() -> None:
     async def play() -> None:
         async with asked("usdm", signed=False) as (at, rest):

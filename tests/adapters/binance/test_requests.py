@@ -166,6 +166,7 @@ def test_every_reading_request_names_its_row_and_parameters() -> None:
         (requests.account("usdm"), "/fapi/v3/account", 5, ""),
         (requests.positions("coinm"), "/dapi/v1/positionRisk", 1, ""),
         (requests.position_mode("usdm"), "/fapi/v1/positionSide/dual", 30, ""),
+        (requests.multi_assets(), "/fapi/v1/multiAssetsMargin", 30, ""),
         (requests.symbol_config("coinm"), "/dapi/v1/positionRisk", 1, ""),
         (requests.brackets("coinm"), "/dapi/v2/leverageBracket", 2, ""),
         (requests.commission(SPOT), "/api/v3/account/commission", 20, "symbol=BTCUSDT"),

@@ -310,6 +310,22 @@ def test_a_disconnect_closes_refuses_and_then_accepts_again() -> None:
     assert scene.venue.ended == 1
 
 
+def test_private_events_of_futures_have_a_connection_of_their_own() -> None:
+    async def story(scene: Scene) -> None:
+        scene.venue.market = "usdm"
+        private = await scene.network.connect("ws://spot/private/ws?listenKey=k", 5.0)
+        api = await scene.network.connect("ws://spot/ws-fapi/v1", 5.0)
+        await asyncio.sleep(1.0)
+        await api.send(PLACE)
+        assert len(await heard(api)) == 2
+        assert await private.receive() == b'{"welcome":1}'
+        with pytest.raises(Closed, match="1001"):
+            await private.receive()
+
+    scene = played("at=0.5 disconnect usdm.private for=1", story)
+    assert scene.notes == ["disconnect usdm.private begins", "disconnect usdm.private ends"]
+
+
 def test_a_half_open_socket_is_silent_and_a_new_one_is_not() -> None:
     async def story(scene: Scene) -> None:
         dead = await scene.socket()

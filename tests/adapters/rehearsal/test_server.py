@@ -72,6 +72,61 @@ async def serving() -> AsyncIterator[tuple[Mapping[str, Door], Served]]:
         yield doors, served
 
 
+NOISE = (
+    b"\x00\xff" * 5000,
+    b"GET " + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+    b"GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+)
+
+
+def test_what_is_no_request_is_refused_in_the_venue_s_form_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> None:
+        async with serving() as (doors, served):
+            for noise in NOISE:
+                reader, writer = await asyncio.open_connection("127.0.0.1", served.ports["spot"])
+                writer.write(noise)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SOON_S)
+                assert head.split(b" ")[1] == b"400"
+                body = await asyncio.wait_for(reader.readuntil(b"}"), SOON_S)
+                assert msgspec.json.decode(body)["code"] == -1000
+                writer.close()
+            _, writer = await asyncio.open_connection("127.0.0.1", served.ports["spot"])
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+            writer.close()  # in the middle of its body
+            await writer.wait_closed()
+            assert not doors["spot"].requests
+            assert not doors["spot"].lines
+
+    asyncio.run(run())
+    assert not caplog.records
+
+
+def test_a_body_that_says_it_is_compressed_reaches_its_door_as_it_came() -> None:
+    async def run() -> None:
+        async with serving() as (doors, served), aiohttp.ClientSession() as client:
+            url = f"http://127.0.0.1:{served.ports['spot']}/api/v3/order"
+            async with client.post(url, data=b"abc", headers={"Content-Encoding": "gzip"}) as answer:
+                assert answer.status == 418
+            assert doors["spot"].requests[0].body == b"abc"
+
+    asyncio.run(run())
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    async def run() -> None:
+        async with serving() as (doors, served):
+            with pytest.raises(OSError, match=f"port {served.ports['usdm']} .*: free it"):
+                async with serve(doors, served.ports["usdm"]):
+                    raise AssertionError("it was not free")
+
+    asyncio.run(run())
+
+
 def test_a_request_reaches_its_door_as_the_bytes_it_came_in() -> None:
     async def run() -> None:
         async with serving() as (doors, served), aiohttp.ClientSession() as client:

@@ -231,3 +231,14 @@ def test_marks_and_the_index_of_a_pair_are_told_every_second(venue: World, clock
     assert [index["E"] for index in indexes] == [mark["E"] for mark in marks]
     (statistics, *_) = [message["data"] for message in messages if message["stream"] == "!miniTicker@arr"]
     assert statistics[0]["s"] == "BTCUSD_PERP"
+
+
+def test_the_day_of_a_spot_symbol_shows_the_touch_and_the_price_before_it(
+    venue: World, clock: HandClock
+) -> None:
+    messages = heard(venue, clock, "spot", "/ws/btcusdt@ticker").messages
+    told = messages[-1]
+    bids, asks = (venue.stages["spot"].ladder("BTCUSDT", is_bid, 1) for is_bid in (True, False))
+    assert [told["b"], told["B"]] == bids[0]
+    assert [told["a"], told["A"]] == asks[0]
+    assert told["x"] == told["o"]

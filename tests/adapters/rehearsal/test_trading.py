@@ -87,6 +87,18 @@ def test_the_rest_of_an_ioc_order_expires(market: str) -> None:
 
 
 @pytest.mark.parametrize("market", MARKETS)
+def test_a_fill_or_kill_order_has_all_of_it_or_nothing(market: str) -> None:
+    scene = Scene()
+    depth = scene.json(market, f"GET {PATHS[market]}/depth", symbol=SYMBOLS[market])
+    price, shown = depth["bids"][0]
+    at_touch = {"side": "SELL", "price": price, "timeInForce": "FOK", "newOrderRespType": "RESULT"}
+    filled = scene.place(market, **at_touch)
+    assert (filled["status"], filled["timeInForce"]) == ("FILLED", "FOK")
+    killed = scene.place(market, **at_touch, quantity=shown)  # of which a part is taken
+    assert (killed["status"], float(killed["executedQty"])) == ("EXPIRED", 0.0)
+
+
+@pytest.mark.parametrize("market", MARKETS)
 def test_a_market_order_fills_through_the_touch(market: str) -> None:
     scene = Scene()
     _, ask = scene.touch(market)
@@ -106,6 +118,7 @@ def test_a_spot_market_order_may_be_sized_in_quote() -> None:
     sized = {"type": "MARKET", "timeInForce": None, "price": None, "quantity": None}
     placed = scene.place("spot", **sized, quoteOrderQty="1000")
     assert 0 <= 1000 / ask - float(placed["executedQty"]) < 0.00001
+    assert placed["origQuoteOrderQty"] == "1000.00000000"
     assert scene.error("spot", order_path("spot"), **scene.order("spot", **sized))[1] == -1102
 
 
@@ -168,7 +181,10 @@ REFUSALS: list[tuple[str, dict[str, Any], int]] = [
     ("spot", {"type": "STOP_LOSS_LIMIT"}, -1020),
     ("spot", {"timeInForce": None}, -1102),
     ("spot", {"timeInForce": "GTX"}, -1115),
-    ("spot", {"timeInForce": "FOK"}, -1115),
+    ("spot", {"type": "MARKET", "timeInForce": None}, -1106),
+    ("spot", {"type": "MARKET", "price": None}, -1106),
+    ("spot", {"type": "LIMIT_MAKER"}, -1106),
+    ("spot", {"quoteOrderQty": "100"}, -1106),
     ("spot", {"quantity": "-1"}, -1100),
     ("spot", {"quantity": "1e3"}, -1100),
     ("spot", {"quantity": "NaN"}, -1100),
@@ -195,6 +211,7 @@ REFUSALS: list[tuple[str, dict[str, Any], int]] = [
     ("usdm", {"type": "STOP_MARKET"}, -4120),
     ("usdm", {"type": "LIMIT_MAKER"}, -1116),
     ("usdm", {"timeInForce": "GTD"}, -1115),
+    ("usdm", {"type": "MARKET", "timeInForce": None}, -1106),
     ("usdm", {"newClientOrderId": "no spaces"}, -4015),
     ("coinm", {"quantity": "0.5"}, -1111),
     ("coinm", {"quantity": "900000"}, -2027),
