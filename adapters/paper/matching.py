@@ -17,6 +17,8 @@ from typing import NamedTuple
 from adapters.paper.agenda import VenueClock
 from adapters.paper.books import RecordedBook
 from adapters.paper.orders import VenueOrder
+from adapters.paper.rejects import FILL_OR_KILL, Reject, post_only
+from bot.model.commands import PlaceOrder, TimeInForce
 from bot.model.instrument import Instrument, Side
 from bot.model.money import ONE, ZERO, exact, exact_arithmetic, floor_to
 
@@ -57,14 +59,24 @@ class Matcher:
         """Whether an order at ``limit`` would take at once."""
         return next(self._reachable(side, limit), None) is not None
 
+    def refusal(self, command: PlaceOrder) -> Reject | None:
+        """Why the venue refuses an order that must not take, or, on futures, one that must take all of itself
+        at once; spot accepts the latter and lets it expire."""
+        side, limit = command.side, command.price
+        match command.tif:
+            case TimeInForce.POST_ONLY if self.crosses(side, limit):
+                return post_only(self.instrument)
+            case TimeInForce.FOK if not self.instrument.is_spot and self._there(side, limit) < command.qty:
+                return FILL_OR_KILL
+            case _:
+                return None
+
     def take(self, side: Side, qty: Decimal, limit: Decimal, least: Decimal = ZERO) -> list[Take]:
         """Take up to ``qty`` (venue units) at ``limit`` or better, one `Take` a level, best first; nothing
         where that would be less than ``least``."""
         takes: list[Take] = []
-        if least > 0:
-            there = sum((available for _, available in self._reachable(side, limit)), ZERO)
-            if min(qty, there) < least:
-                return takes
+        if least > 0 and min(qty, self._there(side, limit)) < least:
+            return takes
         is_bid = side is Side.SELL
         for level, available in self._reachable(side, limit):
             taken = min(qty, available)
@@ -76,6 +88,10 @@ class Matcher:
                 break
         self._listen()
         return takes
+
+    def _there(self, side: Side, limit: Decimal) -> Decimal:
+        """What an order without end would take at ``limit`` or better, venue units."""
+        return sum((available for _, available in self._reachable(side, limit)), ZERO)
 
     def _reachable(self, side: Side, limit: Decimal) -> Iterator[tuple[float, Decimal]]:
         """Opposite levels at ``limit`` or better that still have something, best first, in whole lots."""

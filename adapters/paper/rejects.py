@@ -32,6 +32,9 @@ MAX_POSITION = Reject("-2027", "Exceeded the maximum allowable position at curre
 POST_ONLY = Reject(
     "-5022", "Due to the order could not be executed as maker, the Post Only order will be rejected."
 )
+FILL_OR_KILL = Reject(
+    "-5021", "Due to the order could not be filled immediately, the FOK order has been rejected."
+)
 DUPLICATE = Reject("-4116", "ClientOrderId is duplicated.")
 
 

@@ -36,7 +36,6 @@ from adapters.paper.rejects import (
     Reject,
     duplicate,
     filter_failure,
-    post_only,
 )
 from adapters.paper.settlement import Settlements
 from adapters.paper.standing import Standing
@@ -265,11 +264,7 @@ class PaperVenue:
         if reduces and self._reducible(instrument, command.side) == 0:
             return REDUCE_ONLY
         refusal = None if reduces else self._lacking_funds(instrument, command)
-        if refusal is not None:
-            return refusal
-        if command.tif is TimeInForce.POST_ONLY and matcher.crosses(command.side, command.price):
-            return post_only(instrument)
-        return None
+        return refusal or matcher.refusal(command)
 
     def _filter_reference(self, instrument: Instrument) -> Decimal:
         if not instrument.is_spot:
