@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.recorded.frames import Feed
-from bot import wiring
+from bot.wiring import paper as wiring
 from bot.__main__ import main
 from bot.model.commands import AnyCommand
 from bot.model.facts import AnyFact
