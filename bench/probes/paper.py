@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from adapters.recorded.frames import Feed
-from bot.wiring import paper as wiring
 from bot.__main__ import main
 from bot.model.commands import AnyCommand
 from bot.model.facts import AnyFact
 from bot.shell.journal import JournalWriter, Row
 from bot.shell.replay import RunResult
+from bot.wiring import paper as wiring
 
 told: dict[str, Any] = {}
 split_s = {"step": 0.0, "journal": 0.0, "writer": 0.0}  # the writer is a thread of its own
