@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bot.knobs import PREFIX, ConfigError, knobs
-from bot.settings import Given, gather, paths_in, secret_in
+from bot.settings import Given, default_journal, gather, paths_in, secret_in
 from bot.shell.dialogue import TOKEN_NAME, Access
 
 
@@ -58,7 +58,7 @@ def _port(given: Mapping[str, Given]) -> int:
 
 def _journal(given: dict[str, Given]) -> Path:
     named = next(paths_in(given, "JOURNAL"), None)
-    return named or Path("out") / _text(given, "MODE") / "journal.sqlite"
+    return named or default_journal(_text(given, "MODE"))
 
 
 def _text(given: Mapping[str, Given], name: str) -> str:

@@ -32,6 +32,7 @@ Form = TypeVar("Form")
 
 ENVIRONMENT = "environment"
 DEFAULT = "default"
+JOURNAL_NAME = "journal.sqlite"
 _GROUPS: dict[str, type[Struct]] = {"strategy": Strategy, "limits": Limits, "fuse": Fuse}
 
 
@@ -165,6 +166,11 @@ def _ports(given: dict[str, Given]) -> tuple[int, int, int] | None:
 
 def _knob(name: str) -> Knob:
     return next(knob for knob in knobs() if knob.variable == PREFIX + name)
+
+
+def default_journal(mode: str) -> Path:
+    """Where a live run keeps its journal when nobody names one."""
+    return Path("out") / mode / JOURNAL_NAME
 
 
 def settings_sha256(config: Config) -> str:

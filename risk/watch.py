@@ -19,7 +19,7 @@ from bot.model.config import Limits
 from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
-from bot.model.store import Account, OrderState, Pair, Store, live_orders
+from bot.model.store import Account, OrderState, Pair, Store, live_orders_of
 from risk import limits as rules
 from risk.exposure import (
     MissingData,
@@ -65,9 +65,8 @@ def holds(store: Store, at_ns: int, pair: Pair) -> tuple[Hold, ...]:
     found = leg_holds(store, at_ns, pair.spec.long) + leg_holds(store, at_ns, pair.spec.short)
     if store.stopping:
         found += (Hold("stopping", store.stopping),)
-    name = pair.spec.name
-    for order in live_orders(store):
-        if order.state is _UNCERTAIN and order.pair == name:
+    for order in live_orders_of(store, pair):
+        if order.state is _UNCERTAIN:
             found += (Hold("uncertain_order", order.client_id),)
     return found
 
@@ -177,9 +176,7 @@ def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
 
 def _is_gone(store: Store, pair: Pair) -> bool:
     """Flat, with nothing left that could make it otherwise."""
-    if pair.state is not PairState.FLAT:
-        return False
-    return not any(order.pair == pair.spec.name for order in live_orders(store))
+    return pair.state is PairState.FLAT and not live_orders_of(store, pair)
 
 
 def _watch_halted(store: Store, pair: Pair, at_ns: int, out: list[SetMode | RaiseAlert]) -> None:

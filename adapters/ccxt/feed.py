@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adapters.backoff import Backoff
 from adapters.ccxt.desk import Leg
 from adapters.ccxt.exchange import Exchange, answered, failures, library
 from adapters.ccxt.markets import number
@@ -37,7 +38,7 @@ from bot.ports import Clock, Emit, Reading
 DEPTH = 50  # levels a side
 SILENCE_S = 30.0
 MARK_EVERY_S = 3.0
-BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+BACKOFF = Backoff(first_s=1.0)
 _POLL_S = 1.0
 _MS = 1_000_000
 _HOUR_NS = 3_600_000_000_000
@@ -110,8 +111,8 @@ class Feed:
             except self._failures as error:
                 reason = f"{leg.symbol}: {type(error).__name__}"
             self._lose(leg, reason)
-            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
             tries += 1
+            await asyncio.sleep(BACKOFF.delay_s(tries, f"{leg.id} books"))
 
     async def _next(self, leg: Leg) -> Mapping[str, Any]:
         if self._books.has["watchOrderBook"]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from adapters.ccxt.desk import Desk, Leg, VenueTime
 from adapters.ccxt.exchange import Access, answered, failures, open_books, open_exchange
-from adapters.ccxt.feed import BACKOFF_S, Feed
+from adapters.ccxt.feed import BACKOFF, Feed
 from adapters.ccxt.holdings import Holdings
 from adapters.ccxt.orders import Orders
 from adapters.ccxt.private import Private
@@ -143,8 +143,8 @@ class CcxtGateway:
                 told = reason
             else:
                 return
-            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
             tries += 1
+            await asyncio.sleep(BACKOFF.delay_s(tries, f"{self._options.access.name} markets"))
 
     def _list(self, leg: Leg) -> None:
         """Tell an instrument that is new or has changed, and whether it trades where that has changed."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from adapters.ccxt.desk import Desk, Leg
 from adapters.ccxt.exchange import Exchange, answered, failures
-from adapters.ccxt.feed import BACKOFF_S
+from adapters.ccxt.feed import BACKOFF
 from adapters.ccxt.holdings import Holdings, position_of
 from adapters.ccxt.markets import number
 from adapters.ccxt.orders import Orders
@@ -72,8 +72,8 @@ class Private:
                 heard_ms = self._desk.time.now_ns() // _MS - _MARGIN_MS
             if told != (told := type(error).__name__):
                 self._emit(ChannelLost(account, Channel.PRIVATE, told))
-            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
             tries += 1
+            await asyncio.sleep(BACKOFF.delay_s(tries, f"{account} private"))
 
     def _watches(self, account: AccountId, legs: Sequence[Leg]) -> list[Watch]:
         has = self._exchange.has

@@ -19,8 +19,7 @@ from bot.model.commands import PlaceOrder
 from bot.model.instrument import Position
 from bot.model.money import ZERO, exact
 from bot.model.pair import PairState, Purpose
-from bot.model.store import Market, Move, Order, Pair, Store
-from bot.model.store import live_orders as everyones
+from bot.model.store import Market, Move, Pair, Store, live_orders_of
 from risk.exposure import pair_delta_base, tolerance_base
 
 FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
@@ -43,11 +42,6 @@ def move(pair: Pair, state: PairState, at_ns: int, why: str) -> None:
     pair.moves = (*pair.moves, Move(at_ns, pair.state, state, why))
     pair.state = state
     pair.since_ns = at_ns
-
-
-def live_orders(store: Store, pair: Pair) -> list[Order]:
-    name = pair.spec.name
-    return [order for order in everyones(store) if order.pair == name]
 
 
 def is_dust(market: Market, qty: Decimal) -> bool:
@@ -108,7 +102,7 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
     config = store.config
     if config is None or any(leg.instrument not in store.markets for leg in pair.legs):
         return
-    flat, live = is_flat(store, pair), bool(live_orders(store, pair))
+    flat, live = is_flat(store, pair), bool(live_orders_of(store, pair))
     if flat and not live:
         if pair.state is not FLAT:
             unwound = pair.growing and pair.repairs > 0

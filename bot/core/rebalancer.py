@@ -27,7 +27,7 @@ from bot.model.ids import client_id
 from bot.model.instrument import Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose, Role
-from bot.model.store import Leg, Order, OrderState, Pair, Store
+from bot.model.store import Leg, Order, OrderState, Pair, Store, live_orders_of
 from risk import guard, watch
 from risk.exposure import pair_delta_base
 
@@ -79,7 +79,7 @@ class Draft:
 
 def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle:
     """The next group of a pair's orders, or why there is none."""
-    live = pairs.live_orders(store, pair)
+    live = live_orders_of(store, pair)
     if live:
         return _in_flight(store, pair, live) or Idle("in_flight")
     if not store.ledger.opened:

@@ -237,6 +237,10 @@ def live_orders(store: Store) -> list[Order]:
     return [orders[name] for name in store.live]
 
 
+def live_orders_of(store: Store, pair: Pair) -> list[Order]:
+    return [order for order in live_orders(store) if order.pair == pair.spec.name]
+
+
 _encoder = msgspec.json.Encoder()
 
 

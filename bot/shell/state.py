@@ -17,7 +17,7 @@ from bot.model.config import Config
 from bot.model.instrument import Kind
 from bot.model.money import exact_arithmetic, text
 from bot.model.pair import Mode, Role
-from bot.model.store import Account, Attribution, Leg, Market, Order, Pair, Store, live_orders
+from bot.model.store import Account, Attribution, Leg, Market, Order, Pair, Store, live_orders_of
 from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
 from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure
@@ -192,7 +192,7 @@ def _pair(store: Store, config: Config, pair: Pair, at_ns: int) -> PairView:
         delta_quote=delta_quote,
         notional_quote=notional,
         naked_s=_seconds(at_ns - pair.naked_ns) if pair.naked_ns else 0.0,
-        orders_live=sum(order.pair == pair.spec.name for order in live_orders(store)),
+        orders_live=len(live_orders_of(store, pair)),
     )
 
 

@@ -40,18 +40,17 @@ from bot.model.instrument import Instrument
 from bot.model.pair import Role
 from bot.ports import Emit
 from bot.progress import Progress
-from bot.settings import Settings, load
+from bot.settings import JOURNAL_NAME, Settings, load
 from bot.shell.engine import Engine
 from bot.shell.executor import Executor
 from bot.shell.journal import JournalWriter
 from bot.shell.logs import configure, warn_of
 from bot.shell.replay import Hooks, ReplayOptions, RunResult, inputs_text, replay, stop_on_signals
+from bot.wiring.venues import examples_folder
 
 if TYPE_CHECKING:
     from bot.shell.report import Written
     from bot.shell.report_model import FeedCounters, Report
-
-JOURNAL_NAME = "journal.sqlite"
 
 
 class _Frame(Struct):
@@ -99,13 +98,9 @@ class CrashNotPlayed(Exception):
 
 
 def demo_files() -> tuple[Path, Path]:
-    """The recording that comes with the program, and its settings: in the package, else in the repository."""
-    here = Path(__file__).resolve().parent.parent
-    for folder in (here / "examples", here.parent / "examples"):
-        recording, env_file = folder / "demo", folder / "demo.env"
-        if (recording / MANIFEST).is_file() and env_file.is_file():
-            return recording, env_file
-    raise ConfigError("the demo's recording is not installed; run it from a checkout of the repository")
+    """The recording that comes with the program, and its settings."""
+    folder = examples_folder(f"demo/{MANIFEST}")
+    return folder / "demo", folder / "demo.env"
 
 
 def run_paper(options: PaperOptions, progress: Progress) -> RunSummary:

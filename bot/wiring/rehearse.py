@@ -22,11 +22,12 @@ import msgspec
 from msgspec import Struct
 
 from bot.knobs import PREFIX, ConfigError
+from bot.settings import JOURNAL_NAME
 from bot.shell.daemon import Outcome
 from bot.shell.lock import FileLock, LockTaken
 from bot.shell.logs import configure, note
 from bot.wiring.live import run_live
-from bot.wiring.venues import JOURNAL_NAME, LiveOptions, in_loop
+from bot.wiring.venues import LiveOptions, examples_folder, in_loop
 
 if TYPE_CHECKING:
     from adapters.rehearsal.faults import Script
@@ -113,7 +114,7 @@ def rehearse_once(options: RehearsalOptions) -> Outcome:
             f"{PREFIX}BINANCE_KEY": roots["api_key"],
             f"{PREFIX}BINANCE_SECRET": roots["secret"],
         }
-        env_file = options.env_file or _examples() / "rehearsal.env"
+        env_file = options.env_file or examples_folder("rehearsal.env") / "rehearsal.env"
         return run_live(LiveOptions(environ=environ, env_file=env_file, journal=journal))
 
 
@@ -169,15 +170,6 @@ def _print_line(line: bytes) -> None:
 
 
 def _rehearsed(options: RehearsalOptions) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    examples = _examples()
+    examples = examples_folder("rehearsal.env")
     venue = sorted((examples / "venue").glob("*.json"))
     return options.feeds or (examples / "demo",), tuple(venue)
-
-
-def _examples() -> Path:
-    """The files that come with the program: in the package, else in the repository."""
-    here = Path(__file__).resolve().parent.parent
-    for folder in (here / "examples", here.parent / "examples"):
-        if (folder / "rehearsal.env").is_file():
-            return folder
-    raise ConfigError("the rehearsal's settings are not installed; run it from a checkout of the repository")

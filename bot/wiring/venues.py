@@ -21,7 +21,7 @@ from bot.model.config import Config
 from bot.model.ids import InstrumentId
 from bot.model.pair import PairState, Role
 from bot.model.store import Store, live_orders
-from bot.settings import Settings
+from bot.settings import Settings, default_journal
 from bot.shell.lock import FileLock, LockTaken
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 BINANCE = "binance"
-JOURNAL_NAME = "journal.sqlite"
 REMOTE = frozenset({"paper", "testnet", "live"})  # modes that ask hosts beyond this machine
 
 
@@ -54,6 +53,17 @@ def in_loop(work: Coroutine[Any, Any, Answer]) -> Answer:
         return runner.run(work)
 
 
+def examples_folder(needed: str) -> Path:
+    """The files that come with the program, ``needed`` among them: in the package, else in the repository.
+
+    Raises `ConfigError` where they are not installed."""
+    here = Path(__file__).resolve().parent.parent
+    for folder in (here / "examples", here.parent / "examples"):
+        if (folder / needed).is_file():
+            return folder
+    raise ConfigError(f"{needed} is not installed; run it from a checkout of the repository")
+
+
 def legs_of(config: Config) -> tuple[InstrumentId, ...]:
     return tuple(dict.fromkeys(pair.instrument(role) for pair in config.pairs for role in Role))
 
@@ -72,7 +82,7 @@ def legs_served(config: Config, store: Store) -> tuple[InstrumentId, ...]:
 
 
 def journal_path(options: LiveOptions, settings: Settings) -> Path:
-    return options.journal or settings.journal or Path("out") / settings.config.mode / JOURNAL_NAME
+    return options.journal or settings.journal or default_journal(settings.config.mode)
 
 
 def hosts_of(settings: Settings) -> Mapping[str, Hosts]:
