@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -26,29 +25,15 @@ from bot.model.facts import (
 from bot.model.ids import InstrumentId
 from bot.model.instrument import Side
 from bot.model.money import exact_arithmetic
-from tests.adapters.contract import ASKS, BIDS, GatewayContract, of
+from tests.adapters.contract import GatewayContract, of
 from tests.adapters.paper.build import LINEAR, make_config
 from tests.rehearsal.ccxt_rehearsed import CcxtRehearsed, called
-from tests.rehearsal.test_ccxt_gateway import CcxtClock, Scene
+from tests.rehearsal.ccxt_scene import Scene
+from tests.rehearsal.test_ccxt_gateway import CcxtClock
 
 D = Decimal
 order = GatewayContract().order
 LINEAR_ID = LINEAR.id
-
-
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    scene = Scene()
-    yield scene
-    scene.rehearsed.close()
-
-
-@pytest.fixture
-def linear() -> Iterator[CcxtRehearsed]:
-    rehearsed = CcxtRehearsed(CcxtRehearsed.linear)
-    rehearsed.show(rehearsed.linear, BIDS, ASKS)
-    yield rehearsed
-    rehearsed.close()
 
 
 def test_a_wrong_secret_is_a_lost_channel_with_its_reason() -> None:

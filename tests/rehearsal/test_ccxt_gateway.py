@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import pytest
 
 from adapters.ccxt import feed, gateway, private
 from adapters.ccxt.exchange import open_exchange
-from adapters.rehearsal.seam import Cut, Door, Line, Peer, Request, Response
+from adapters.rehearsal.seam import Cut, Response
 from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, TimeInForce
 from bot.model.facts import (
     AccountReported,
@@ -39,9 +38,10 @@ from bot.model.facts import (
 from bot.model.ids import ClientId
 from bot.model.instrument import Instrument, Side
 from bot.model.money import exact_arithmetic
-from tests.adapters.contract import ASKS, BIDS, GatewayContract, of
+from tests.adapters.contract import GatewayContract, of
 from tests.adapters.paper.build import LINEAR
 from tests.rehearsal.ccxt_rehearsed import CcxtRehearsed
+from tests.rehearsal.ccxt_scene import Scene
 from tests.rehearsal.stock import stock
 
 D = Decimal
@@ -58,90 +58,8 @@ def failed(answer: Response) -> Response:
     return Response(503, {"content-type": "text/html"}, b"<html>Service Unavailable</html>")
 
 
-def throttled(answer: Response) -> Response:
-    body = b'{"code":-1003,"msg":"Too many requests."}'
-    return Response(429, {"content-type": "application/json", "Retry-After": "7"}, body)
-
-
 def garbled(answer: Response) -> Response:
     return Response(200, {"content-type": "application/json"}, b'{"unheard":"of"}')
-
-
-class Mistreated:
-    """A door whose answers to orders are spoilt after the venue took them, and whose sockets are cut."""
-
-    def __init__(self, door: Door, scene: Scene) -> None:
-        self._door = door
-        self._scene = scene
-
-    @property
-    def market(self) -> str:
-        return self._door.market
-
-    async def request(self, request: Request) -> Response:
-        is_order = request.path.endswith("/order") and request.method == "POST"
-        self._scene.orders += is_order
-        if is_order and self._scene.is_shut:
-            return throttled(Response(200, {}, b""))
-        answer = await self._door.request(request)
-        spoil, self._scene.spoil = (self._scene.spoil, None) if is_order else (None, self._scene.spoil)
-        return spoil(answer) if spoil is not None else answer
-
-    def accept(self, target: str, peer: Peer) -> Line | Response:
-        self._scene.peers.append((target, peer))
-        return self._door.accept(target, Leaky(peer, self._scene))
-
-
-class Leaky:
-    """A socket that loses what the venue says, while the scene says so."""
-
-    def __init__(self, peer: Peer, scene: Scene) -> None:
-        self._scene = scene
-        self._peer = peer
-
-    def send(self, payload: bytes) -> None:
-        if not self._scene.is_leaking:
-            self._peer.send(payload)
-
-    def close(self, code: int, reason: str) -> None:
-        self._peer.close(code, reason)
-
-
-class Scene:
-    """The gateway, the servers, and what is done to them.  ``orders`` counts what was sent."""
-
-    def __init__(self) -> None:
-        self.orders = 0
-        self.is_shut = False
-        self.is_leaking = False
-        self.spoil: Reply | None = None
-        self.peers: list[tuple[str, Peer]] = []
-        self.rehearsed = CcxtRehearsed(around=lambda door: Mistreated(door, self))
-        for leg in self.rehearsed.legs:
-            self.rehearsed.show(leg, BIDS, ASKS)
-
-    def cut(self, part: str) -> None:
-        """Close the sockets whose target holds ``part``."""
-        hit = [peer for target, peer in self.peers if part in target]
-        assert hit
-        self.peers = [one for one in self.peers if part not in one[0]]
-        for peer in hit:
-            self.rehearsed.act(partial(peer.close, 1001, "cut"))
-
-
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    scene = Scene()
-    yield scene
-    scene.rehearsed.close()
-
-
-@pytest.fixture
-def linear() -> Iterator[CcxtRehearsed]:
-    rehearsed = CcxtRehearsed(CcxtRehearsed.linear)
-    rehearsed.show(rehearsed.linear, BIDS, ASKS)
-    yield rehearsed
-    rehearsed.close()
 
 
 def test_it_tells_first_what_it_trades(scene: Scene) -> None:
