@@ -14,8 +14,7 @@ AccountId = NewType("AccountId", str)  # "binance:usdm", one wallet of one venue
 PairName = NewType("PairName", str)  # "BTC"
 ClientId = NewType("ClientId", str)  # an order's name, chosen by us: [a-z0-9]{1,32}
 
-TAG_LENGTH = 4  # characters of an order's name that say which bot, and then which run, sent it
-RUN_ID_LENGTH = 8
+RUN_ID_LENGTH = 8  # characters of an order's name, behind the tag, that say which run sent it
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
