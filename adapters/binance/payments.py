@@ -30,7 +30,6 @@ from bot.ports import Emit
 DAY_NS = 86_400 * SECOND_NS
 KEPT_NS = 89 * DAY_NS  # the venue keeps three months
 WINDOW_NS = 7 * DAY_NS  # of one question
-LATE_NS = 3600 * SECOND_NS  # how much later than its time a payment may appear in the history
 BESIDE_NS = 60 * SECOND_NS  # how far a payment's time may lie beside its settlement's
 KNOWN = 4096
 FUNDING = "FUNDING_FEE"
@@ -103,12 +102,12 @@ class Payments:
         return is_new
 
     async def since(self, since_ns: int, until_ns: int) -> list[Payment]:
-        """Every payment from ``since_ns`` to ``until_ns``, each once, and those of the hour before, since the
-        history lags; nothing from before the account was first reported.
+        """Every payment from ``since_ns`` to ``until_ns``, each once; nothing from before the account was first
+        reported, nor of what the venue keeps no more.
 
         Raises one of `kept.NO_SOCKET`.
         """
-        from_ns = max(self._floor_ns or since_ns, since_ns - LATE_NS, until_ns - KEPT_NS)
+        from_ns = max(self._floor_ns, since_ns, until_ns - KEPT_NS)
         rows: dict[str, Income] = {}
         while from_ns < until_ns:
             to_ns = min(from_ns + WINDOW_NS, until_ns)
