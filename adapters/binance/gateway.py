@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from msgspec import Struct
 
@@ -37,10 +36,9 @@ class BinanceOptions(Struct, frozen=True, kw_only=True):
     hosts: Mapping[str, Hosts]
     key: str
     secret: str
-    transport: Literal["ws", "rest"] = "ws"
 
     def __repr__(self) -> str:
-        return f"BinanceOptions(legs={self.legs}, transport={self.transport!r})"
+        return f"BinanceOptions(legs={self.legs})"
 
 
 class BinanceGateway:
@@ -69,7 +67,7 @@ class BinanceGateway:
                     filters=dict.fromkeys(names, filters),
                     given=Given(),
                     bot_tag=config.bot_tag,
-                    transport=options.transport,
+                    transport=config.order_transport,
                     forgetful=config.mode != "live",
                 ),
                 access,

@@ -102,8 +102,8 @@ class Payments:
         return is_new
 
     async def since(self, since_ns: int, until_ns: int) -> list[Payment]:
-        """Every payment from ``since_ns`` to ``until_ns``, each once; nothing from before the account was first
-        reported, nor of what the venue keeps no more.
+        """Every payment from ``since_ns`` to ``until_ns``, each once, but for what was before the account's
+        first report and what the venue keeps no more.
 
         Raises one of `kept.NO_SOCKET`.
         """

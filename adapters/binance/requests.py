@@ -259,11 +259,7 @@ def subscribe_account(request_id: str, by: Signer, at_ms: int, window_ms: int) -
 
 def subscribe_streams(request_id: int, streams: Sequence[str]) -> str:
     """Answered by ``{"result": null, "id": request_id}``."""
-    return _stream_message("SUBSCRIBE", request_id, streams)
-
-
-def unsubscribe_streams(request_id: int, streams: Sequence[str]) -> str:
-    return _stream_message("UNSUBSCRIBE", request_id, streams)
+    return msgspec.json.encode({"method": "SUBSCRIBE", "params": list(streams), "id": request_id}).decode()
 
 
 def _needed(by: Signer | None, row: Endpoint) -> Signer:
@@ -280,7 +276,3 @@ def _ws_signed(params: Params, by: Signer, at_ms: int, window_ms: int) -> Params
 def _ws_message(method: str, request_id: str, params: Params) -> str:
     values = {name: int(value) if name in _NUMBERS else value for name, value in params}
     return msgspec.json.encode({"id": request_id, "method": method, "params": values}).decode()
-
-
-def _stream_message(method: str, request_id: int, streams: Sequence[str]) -> str:
-    return msgspec.json.encode({"method": method, "params": list(streams), "id": request_id}).decode()

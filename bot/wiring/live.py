@@ -157,7 +157,6 @@ def _on_binance(
         hosts=hosts_of(settings),
         key=key,
         secret=secret,
-        transport=settings.config.order_transport,
     )
     return BinanceGateway(options, network, clock)
 

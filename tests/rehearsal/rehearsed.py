@@ -160,11 +160,10 @@ class Rehearsed:
             self.network = TcpNetwork(allow_remote=False)
         self.options = BinanceOptions(
             legs=tuple(one.id for one in self.legs),
-            config=make_config(bot_tag="cont"),
+            config=make_config(bot_tag="cont", order_transport=transport),
             hosts=where,
             key=keys.api_key,
             secret=keys.secret,
-            transport=transport,
         )
         self._tasks.append(loop.create_task(self.world.play()))
         await self._boot()

@@ -40,10 +40,9 @@ from tests.virtual.venue import Venue
 class Bot:
     """One boot of the daemon against a network; another one goes on where it ended."""
 
-    def __init__(self, story: Story, config: Config, keys: Keys, journal: Path) -> None:
+    def __init__(self, config: Config, keys: Keys, journal: Path) -> None:
         self.config = config
         self.alerts: list[RaiseAlert] = []
-        self._story = story
         self._keys = keys
         self._journal = journal
         self._boots = 0
@@ -72,7 +71,6 @@ class Bot:
             hosts=hosts,
             key=self._keys.api_key,
             secret=self._keys.secret,
-            transport=self._story.transport,
         )
         gateway = BinanceGateway(options, network, clock)
         opened = reopen(self._journal)
@@ -127,7 +125,7 @@ async def play(story: Story, journal: Path, reach: Reach = by_memory) -> Told:
     loop = asyncio.get_running_loop()
     config = config_of(story)
     venue = Venue(story, config, LiveClock(START_NS, loop.time))
-    bot = Bot(story, config, venue.keys, journal)
+    bot = Bot(config, venue.keys, journal)
     async with reach(venue) as way, asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(venue.world.play()), tasks.create_task(venue.layer.run())]
         try:

@@ -81,4 +81,5 @@ class Told(Struct, frozen=True, kw_only=True):
 
 
 def config_of(story: Story) -> Config:
-    return load(feeds.settings(story.perpetual, {**QUICK, **story.changes})).config
+    changes = {**QUICK, "ORDER_TRANSPORT": story.transport, **story.changes}
+    return load(feeds.settings(story.perpetual, changes)).config

@@ -152,7 +152,6 @@ def test_streams_are_named_by_subscription() -> None:
         "params": ["btcusdt@depth@100ms", "btcusdt@bookTicker"],
         "id": 3,
     }
-    assert json.loads(requests.unsubscribe_streams(4, ["x@trade"]))["method"] == "UNSUBSCRIBE"
 
 
 def test_every_reading_request_names_its_row_and_parameters() -> None:
