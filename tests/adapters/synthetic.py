@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 from adapters.materiality import Materiality
 from bot.model.ids import instrument_id
-from bot.model.instrument import Instrument, Kind
+from bot.model.instrument import Instrument
+from tests import instruments
 
 START_MS = 1_700_000_000_000
 START_NS = START_MS * 1_000_000
@@ -17,25 +17,7 @@ STEADY = Materiality(clip_quote=1000.0, materiality_bps=1.0, heartbeat_s=10.0)
 
 
 def instrument(market: str, symbol: str | None = None) -> Instrument:
-    inverse = market == "coinm"
-    return Instrument(
-        id=instrument_id("binance", market, symbol or SYMBOLS[market]),
-        kind=Kind.SPOT if market == "spot" else Kind.PERP,
-        inverse=inverse,
-        base="BTC",
-        quote="USD" if inverse else "USDT",
-        margin_asset="BTC" if inverse else "USDT",
-        contract_size=Decimal(100) if inverse else Decimal(1),
-        tick=Decimal("0.1"),
-        lot=Decimal(1) if inverse else Decimal("0.001"),
-        qty_min=Decimal(1) if inverse else Decimal("0.001"),
-        qty_max=Decimal(1000),
-        notional_min=Decimal(0),
-        price_up=Decimal("1.05"),
-        price_down=Decimal("0.95"),
-        maker_rate=Decimal("0.0002"),
-        taker_rate=Decimal("0.0005"),
-    )
+    return instruments.instrument(instrument_id("binance", market, symbol or SYMBOLS[market]))
 
 
 def side(levels: Iterable[Quote]) -> str:

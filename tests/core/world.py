@@ -35,45 +35,19 @@ from bot.model.facts import (
     Tick,
 )
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of, market_of
-from bot.model.instrument import Bracket, Instrument, Kind, Position, Side, after_fill, fill_cost
+from bot.model.instrument import Position, Side, after_fill, fill_cost
 from bot.model.money import COIN_QUANTUM, ZERO, exact_arithmetic, multiply_rounded
 from bot.model.pair import PairSpec
 from bot.model.store import Store
+from tests.instruments import INVERSE, LINEAR, SPOT, instrument
+
+__all__ = ["INVERSE", "LINEAR", "SPOT", "instrument"]
 
 D = Decimal
 SECOND_NS = 1_000_000_000
-SPOT = InstrumentId("binance:spot:BTCUSDT")
-LINEAR = InstrumentId("binance:usdm:BTCUSDT")
-INVERSE = InstrumentId("binance:coinm:BTCUSD_PERP")
 BTC = PairName("BTC")
 
 START = {"spot": {"USDT": D(200_000)}, "usdm": {"USDT": D(100_000)}, "coinm": {"BTC": D(3)}}
-BRACKETS = (
-    Bracket(D(0), D(50000), D("0.004"), D(0), 125),
-    Bracket(D(50000), D(10**9), D("0.005"), D(50), 100),
-)
-COIN_BRACKETS = (Bracket(D(0), D(10**6), D("0.004"), D(0), 125),)
-
-
-def instrument(name: InstrumentId, **changes: Any) -> Instrument:
-    common: dict[str, Any] = {
-        "id": name, "kind": Kind.PERP, "inverse": False, "base": "BTC", "quote": "USDT", "margin_asset":
-        "USDT", "contract_size": D(1), "tick": D("0.1"), "lot": D("0.001"), "qty_min": D("0.001"),
-        "qty_max": D(1000), "notional_min": D(100), "price_up": D("1.05"), "price_down": D("0.95"),
-        "maker_rate": D("0.0002"), "taker_rate": D("0.0005"), "brackets": BRACKETS, "funding_interval_h": 8,
-    }  # fmt: skip
-    if market_of(name) == "spot":
-        common |= {
-            "kind": Kind.SPOT, "tick": D("0.01"), "lot": D("0.00001"), "qty_min": D("0.00001"),
-            "notional_min": D(5), "maker_rate": D("0.001"), "taker_rate": D("0.001"), "brackets": (),
-            "funding_interval_h": 0, "price_up": D(2), "price_down": D("0.5"),
-        }  # fmt: skip
-    if market_of(name) == "coinm":
-        common |= {
-            "inverse": True, "quote": "USD", "margin_asset": "BTC", "contract_size": D(100), "lot": D(1),
-            "qty_min": D(1), "qty_max": D(10**6), "notional_min": D(0), "brackets": COIN_BRACKETS,
-        }  # fmt: skip
-    return Instrument(**(common | changes))
 
 
 def make_config(short: InstrumentId = LINEAR, capital: int = 50_000, **changes: Any) -> Config:

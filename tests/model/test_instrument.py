@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.model.ids import InstrumentId
 from bot.model.instrument import (
     Instrument,
-    Kind,
     Position,
     Side,
     after_fill,
@@ -22,33 +20,15 @@ from bot.model.instrument import (
     unrealised,
 )
 from bot.model.money import exact_arithmetic
+from tests import instruments
+from tests.instruments import instrument
 
 D = Decimal
 
 
-def make(kind: Kind, inverse: bool = False) -> Instrument:
-    market = "coinm" if inverse else ("spot" if kind is Kind.SPOT else "usdm")
-    return Instrument(
-        id=InstrumentId(f"binance:{market}:X"),
-        kind=kind,
-        inverse=inverse,
-        base="BTC",
-        quote="USD" if inverse else "USDT",
-        margin_asset="BTC" if inverse else "USDT",
-        contract_size=D(100) if inverse else D(1),
-        tick=D("0.1"),
-        lot=D(1) if inverse else D("0.001"),
-        qty_min=D(1) if inverse else D("0.001"),
-        qty_max=D(10**6),
-        notional_min=D(0),
-        price_up=D(2),
-        price_down=D("0.5"),
-        maker_rate=D("0.0002"),
-        taker_rate=D("0.0005"),
-    )
-
-
-LINEAR, INVERSE, SPOT = make(Kind.PERP), make(Kind.PERP, inverse=True), make(Kind.SPOT)
+LINEAR, INVERSE, SPOT = (
+    instrument(name) for name in (instruments.LINEAR, instruments.INVERSE, instruments.SPOT)
+)
 
 
 def test_notional_and_base() -> None:

@@ -33,8 +33,9 @@ from bot.shell.replay import (
     ReplayOptions,
     run_id,
 )
+from tests.instruments import instrument
 from tests.replay.running import configured, run, times
-from tests.shell.samples import MS, PERP, SECOND, SPOT, START, book, make_config, make_instrument
+from tests.shell.samples import MS, PERP, SECOND, SPOT, START, book, make_config
 from tests.shell.world import (
     Venue,
     make_options,
@@ -62,7 +63,7 @@ def test_the_first_batch_says_what_the_run_is(tmp_path: Path) -> None:
         previous="none",
         origins=(Origin("spot", "aa" * 32, 7), Origin("usdm", "bb" * 32, 5)),
     )
-    assert listed == [InstrumentListed(make_instrument(SPOT)), InstrumentListed(make_instrument(PERP))]
+    assert listed == [InstrumentListed(instrument(SPOT)), InstrumentListed(instrument(PERP))]
     assert rate == RateSeen("USDT", "USD", Decimal("0.9995"), START)
     assert {type(seen_mark), type(seen_book)} == {MarkSeen, BookSeen}
     assert first.at_ns == START

@@ -14,14 +14,15 @@ from msgspec.structs import replace
 from bot.model.commands import AnyCommand, DriftBand, PlaceOrder, TimeInForce
 from bot.model.config import Config, Fuse, Limits, Strategy
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName, account_of
-from bot.model.instrument import Bracket, Instrument, Kind, Position, Side, fill_cost
+from bot.model.instrument import Bracket, Instrument, Position, Side, fill_cost
 from bot.model.pair import PairSpec, Purpose, Role
 from bot.model.store import Account, Leg, Market, Order, OrderState, Pair, Store, state_sha256
 from risk.guard import Refused, admit
+from tests.instruments import INVERSE, LINEAR, SPOT, instrument
 
 __all__ = [
-    "AccountId", "Bracket", "ClientId", "InstrumentId", "PairName", "Position", "Store", "account_of",
-    "replace",
+    "INVERSE", "LINEAR", "SPOT", "AccountId", "Bracket", "ClientId", "InstrumentId", "PairName", "Position",
+    "Store", "account_of", "instrument", "replace",
 ]  # fmt: skip
 
 D = Decimal
@@ -29,9 +30,6 @@ SECOND_NS = 1_000_000_000
 NOW = 1_700_000_000 * SECOND_NS
 PRICE = D(60_000)
 
-SPOT = InstrumentId("binance:spot:BTCUSDT")
-LINEAR = InstrumentId("binance:usdm:BTCUSDT")
-INVERSE = InstrumentId("binance:coinm:BTCUSD_PERP")
 BTC = PairName("BTC")
 
 
@@ -41,38 +39,6 @@ def tiers(*rows: tuple[str, str, str, str]) -> tuple[Bracket, ...]:
         Bracket(D(floor), D(cap), D(rate), D(cum), max(1, int(1 / (2 * D(rate)))))
         for floor, cap, rate, cum in rows
     )
-
-
-BTC_TIERS = tiers(
-    ("0", "50000", ".004", "0"),
-    ("50000", "600000", ".005", "50"),
-    ("600000", "3000000", ".0065", "950"),
-    ("3000000", "12000000", ".01", "11450"),
-    ("12000000", "70000000", ".02", "131450"),
-    ("70000000", "100000000", ".025", "481450"),
-)
-COIN_TIERS = tiers(("0", "5", ".004", "0"), ("5", "10", ".005", ".005"), ("10", "20", ".01", ".055"))
-
-
-def instrument(name: InstrumentId, **changes: Any) -> Instrument:
-    made = Instrument(
-        id=name, kind=Kind.PERP, inverse=False, base="BTC", quote="USDT", margin_asset="USDT",
-        contract_size=D(1), tick=D("0.1"), lot=D("0.001"), qty_min=D("0.001"), qty_max=D(1000),
-        notional_min=D(100), price_up=D("1.05"), price_down=D("0.95"), maker_rate=D("0.0002"),
-        taker_rate=D("0.0005"), brackets=BTC_TIERS, funding_interval_h=8,
-    )  # fmt: skip
-    if account_of(name) == "binance:spot":
-        made = replace(
-            made, kind=Kind.SPOT, margin_asset="", tick=D("0.01"), lot=D("0.00001"), qty_min=D("0.00001"),
-            notional_min=D(5), maker_rate=D("0.001"), taker_rate=D("0.001"), brackets=(),
-            funding_interval_h=0,
-        )  # fmt: skip
-    if account_of(name) == "binance:coinm":
-        made = replace(
-            made, inverse=True, quote="USD", margin_asset="BTC", contract_size=D(100), lot=D(1), qty_min=D(1),
-            qty_max=D(100_000), notional_min=D(0), brackets=COIN_TIERS,
-        )  # fmt: skip
-    return replace(made, **changes)
 
 
 def flat_rate(rate: str, cum: str = "0", **changes: Any) -> Instrument:

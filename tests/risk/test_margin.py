@@ -17,7 +17,7 @@ from risk.margin import (
     maintenance,
     margin_state,
 )
-from tests.risk import build
+from tests.instruments import LINEAR_TIERS
 from tests.risk.build import INVERSE, LINEAR, SPOT, Bracket, D, InstrumentId, at, flat_rate, instrument, tiers
 
 ETH = InstrumentId("binance:usdm:ETHUSDT")
@@ -33,7 +33,7 @@ QUARTERLY = tiers(
     ("0", "50000", ".01", "0"), ("50000", "375000", ".02", "500"), ("375000", "2000000", ".05", "11750")
 )
 WHOLE_BTC = (
-    *build.BTC_TIERS,
+    *LINEAR_TIERS,
     *tiers(("100000000", "230000000", ".05", "2981450"), ("230000000", "480000000", ".1", "14481450")),
 )
 

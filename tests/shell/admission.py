@@ -13,7 +13,8 @@ from bot.model.instrument import Position
 from bot.model.pair import Role
 from bot.model.store import Leg, Market, Pair, Store
 from risk.guard import Admitted, Refused, admit
-from tests.shell.samples import PERP, SPOT, START, make_config, make_instrument
+from tests.instruments import instrument
+from tests.shell.samples import PERP, SPOT, START, make_config
 
 
 def _short_book() -> Store:
@@ -23,8 +24,7 @@ def _short_book() -> Store:
     return Store(
         config=config,
         markets={
-            one: Market(make_instrument(one), mark=price, index=price, mark_seen_ns=START)
-            for one in (SPOT, PERP)
+            one: Market(instrument(one), mark=price, index=price, mark_seen_ns=START) for one in (SPOT, PERP)
         },
         pairs={
             spec.name: Pair(

@@ -44,12 +44,13 @@ from bot.model.facts import (
     Tick,
 )
 from bot.model.ids import AccountId, InstrumentId, PairName, client_id
-from bot.model.instrument import Instrument, Kind, Position, Side, after_fill
+from bot.model.instrument import Position, Side, after_fill
 from bot.model.money import exact, exact_arithmetic, multiply_rounded
 from bot.model.pair import Mode, PairSpec, Purpose, Role
 from bot.shell.report import MACHINE
 from bot.shell.report_collect import Collection, collect
 from bot.shell.report_model import FeedCounters, Report
+from tests.instruments import instrument
 
 D = Decimal
 SPOT, PERP = InstrumentId("binance:spot:BTCUSDT"), InstrumentId("binance:usdm:BTCUSDT")
@@ -81,28 +82,6 @@ def make_config(**strategy: object) -> Config:
     )
 
 
-def make_instrument(name: InstrumentId, kind: Kind) -> Instrument:
-    return Instrument(
-        id=name,
-        kind=kind,
-        inverse=False,
-        base="BTC",
-        quote="USDT",
-        margin_asset="USDT",
-        contract_size=D(1),
-        tick=D("0.1"),
-        lot=D("0.001") if kind is Kind.PERP else D("0.00001"),
-        qty_min=D("0.001") if kind is Kind.PERP else D("0.00001"),
-        qty_max=D(1000),
-        notional_min=D(5),
-        price_up=D("1.05"),
-        price_down=D("0.95"),
-        maker_rate=D("0.0002"),
-        taker_rate=D("0.0005"),
-        funding_interval_h=0 if kind is Kind.SPOT else 8,
-    )
-
-
 class Scene:
     """Writes entries; keeps what the venue would say of balances and of the position."""
 
@@ -113,8 +92,8 @@ class Scene:
         self.cash = {SPOT_WALLET: {"USDT": D(100_000), "BTC": D(0)}, PERP_WALLET: {"USDT": D(50_000)}}
         self.position = Position()
         self.instruments = {
-            SPOT: make_instrument(SPOT, Kind.SPOT),
-            PERP: make_instrument(PERP, Kind.PERP),
+            SPOT: instrument(SPOT, taker_rate=D("0.0005")),
+            PERP: instrument(PERP),
         }
         self.spot_price, self.basis_bps = 55_000.0, 1.0
         self.orders = 0

@@ -8,7 +8,7 @@ from bot.model.commands import DriftBand, PlaceOrder, TimeInForce
 from bot.model.config import Balance, Config, Fuse, Limits, Strategy
 from bot.model.facts import BookSeen, Booted, MarkSeen, OrderAccepted, OrderFilled
 from bot.model.ids import ClientId, InstrumentId, PairName
-from bot.model.instrument import Instrument, Kind, Side
+from bot.model.instrument import Side
 from bot.model.pair import PairSpec, Purpose, Role
 
 SECOND = 1_000_000_000
@@ -44,27 +44,6 @@ def make_config(*, step_us: float = 200.0, rate: Decimal | None = None, deadline
             naked_max_quote=money,
         ),
         fuse=make_fuse(deadline_s=deadline_s),
-    )
-
-
-def make_instrument(instrument: InstrumentId = SPOT) -> Instrument:
-    return Instrument(
-        id=instrument,
-        kind=Kind.SPOT if instrument == SPOT else Kind.PERP,
-        inverse=False,
-        base="BTC",
-        quote="USDT",
-        margin_asset="USDT",
-        contract_size=Decimal(1),
-        tick=Decimal("0.1"),
-        lot=Decimal("0.001"),
-        qty_min=Decimal("0.001"),
-        qty_max=Decimal(100),
-        notional_min=Decimal(5),
-        price_up=Decimal(5),
-        price_down=Decimal("0.2"),
-        maker_rate=Decimal("0.0002"),
-        taker_rate=Decimal("0.0005"),
     )
 
 

@@ -31,8 +31,9 @@ from bot.model.ids import AccountId, ClientId, PairName
 from bot.model.instrument import Side
 from bot.model.pair import Mode, Purpose
 from bot.shell.executor import Executor
+from tests.instruments import instrument
 from tests.shell.admission import admitted
-from tests.shell.samples import SECOND, SPOT, START, accepted, book, filled, make_fuse, make_instrument, place
+from tests.shell.samples import SECOND, SPOT, START, accepted, book, filled, make_fuse, place
 
 A = ClientId("a")
 
@@ -46,7 +47,7 @@ class Desk:
         self.alerts: list[tuple[RaiseAlert, int]] = []
         self.executor = Executor(
             make_fuse(deadline_s=deadline_s, opening_orders_per_min=opening_orders_per_min),
-            {SPOT: make_instrument(SPOT)},
+            {SPOT: instrument(SPOT)},
             lambda command, at_ns: self.sent.append((command, at_ns)),
             self.facts.append,
             lambda alert, at_ns: self.alerts.append((alert, at_ns)),

@@ -13,7 +13,8 @@ from bot.model.facts import Tick
 from bot.model.ids import AccountId, PairName
 from bot.shell.export import export, iso, named, show
 from bot.shell.journal import JournalWriter
-from tests.shell.samples import PERP, SPOT, START, book, boot, make_instrument, mark, place
+from tests.instruments import instrument
+from tests.shell.samples import PERP, SPOT, START, book, boot, mark, place
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_a_person_sees_the_last_rows_or_those_asked_for(stored: Path) -> None:
 
 def test_times_have_nanoseconds_and_untagged_structs_have_no_type() -> None:
     assert iso(1_500_000_000_000_000_001) == "2017-07-14T02:40:00.000000001Z"
-    fields = named(make_instrument(PERP))
+    fields = named(instrument(PERP))
     assert "type" not in fields
     assert (fields["kind"], fields["tick"], fields["expiry_at"]) == ("perp", "0.1", None)
     assert PERP in fields.values()

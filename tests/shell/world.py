@@ -34,6 +34,7 @@ from bot.shell.executor import Executor
 from bot.shell.journal import JournalWriter
 from bot.shell.replay import Hooks, ReplayOptions
 from risk.guard import Admitted
+from tests.instruments import instrument
 from tests.shell.admission import admitted
 from tests.shell.samples import (
     MS,
@@ -44,7 +45,6 @@ from tests.shell.samples import (
     book,
     filled,
     make_config,
-    make_instrument,
     mark,
     place,
 )
@@ -204,7 +204,7 @@ def make_options(*, crash_at_ns: tuple[int, ...] = (), config: Config | None = N
     return ReplayOptions(
         version="0.1.0",
         config=config if config is not None else make_config(),
-        instruments=(make_instrument(SPOT), make_instrument(PERP)),
+        instruments=(instrument(SPOT), instrument(PERP)),
         origins=(Origin("usdm", "bb" * 32, 5), Origin("spot", "aa" * 32, 7)),
         crash_at_ns=crash_at_ns,
     )
@@ -220,6 +220,6 @@ def make_hooks(venue: Venue, stopping: Callable[[], bool] = lambda: False) -> Ho
 
 def make_machine(journal: JournalWriter, venue: Venue, config: Config) -> tuple[Engine, Executor]:
     engine = Engine(journal, step, refold)
-    contracts = {one: make_instrument(one) for one in (SPOT, PERP)}
+    contracts = {one: instrument(one) for one in (SPOT, PERP)}
     executor = Executor(config.fuse, contracts, venue.submit, engine.inbox.put, lambda alert, at_ns: None)
     return engine, executor

@@ -19,82 +19,19 @@ from bot.model.book import Book
 from bot.model.commands import Flatten, Outward, PlaceOrder, TimeInForce
 from bot.model.config import Balance, Config, Fuse, Limits, Strategy
 from bot.model.facts import AnyFact, OrderStatus
-from bot.model.ids import ClientId, InstrumentId, PairName, instrument_id
-from bot.model.instrument import Bracket, Instrument, Kind, Side
+from bot.model.ids import ClientId, InstrumentId, PairName
+from bot.model.instrument import Instrument, Side
 from bot.model.money import exact_arithmetic
 from bot.model.pair import PairSpec, Purpose, Role
+from tests import instruments
 
 D = Decimal
 S = 1_000_000_000
 T0 = 1_723_161_300 * S  # 2024-08-08 23:55:00 UTC
 
-SPOT = Instrument(
-    id=instrument_id("binance", "spot", "BTCUSDT"),
-    kind=Kind.SPOT,
-    inverse=False,
-    base="BTC",
-    quote="USDT",
-    margin_asset="",
-    contract_size=D(1),
-    tick=D("0.01"),
-    lot=D("0.00001"),
-    qty_min=D("0.00001"),
-    qty_max=D(9000),
-    notional_min=D(5),
-    price_up=D("1.2"),
-    price_down=D("0.8"),
-    maker_rate=D("0.001"),
-    taker_rate=D("0.001"),
-)
-LINEAR = Instrument(
-    id=instrument_id("binance", "usdm", "BTCUSDT"),
-    kind=Kind.PERP,
-    inverse=False,
-    base="BTC",
-    quote="USDT",
-    margin_asset="USDT",
-    contract_size=D(1),
-    tick=D("0.1"),
-    lot=D("0.001"),
-    qty_min=D("0.001"),
-    qty_max=D(1000),
-    notional_min=D(100),
-    price_up=D("1.05"),
-    price_down=D("0.95"),
-    maker_rate=D("0.0002"),
-    taker_rate=D("0.0005"),
-    brackets=(
-        Bracket(D(0), D(50_000), D("0.004"), D(0), 125),
-        Bracket(D(50_000), D(600_000), D("0.005"), D(50), 100),
-        Bracket(D(600_000), D(3_000_000), D("0.0065"), D(950), 75),
-        Bracket(D(3_000_000), D(12_000_000), D("0.01"), D(11_450), 50),
-    ),
-    funding_interval_h=8,
-)
-INVERSE = Instrument(
-    id=instrument_id("binance", "coinm", "BTCUSD_PERP"),
-    kind=Kind.PERP,
-    inverse=True,
-    base="BTC",
-    quote="USD",
-    margin_asset="BTC",
-    contract_size=D(100),
-    tick=D("0.1"),
-    lot=D(1),
-    qty_min=D(1),
-    qty_max=D(60_000),
-    notional_min=D(0),
-    price_up=D("1.05"),
-    price_down=D("0.95"),
-    maker_rate=D("0.0002"),
-    taker_rate=D("0.0005"),
-    brackets=(
-        Bracket(D(0), D(5), D("0.004"), D(0), 125),
-        Bracket(D(5), D(10), D("0.005"), D("0.005"), 100),
-        Bracket(D(10), D(200), D("0.01"), D("0.055"), 50),
-    ),
-    funding_interval_h=8,
-)
+SPOT = instruments.instrument(instruments.SPOT)
+LINEAR = instruments.instrument(instruments.LINEAR, brackets=instruments.LINEAR_TIERS[:4])
+INVERSE = instruments.instrument(instruments.INVERSE)
 INSTRUMENTS = {one.id: one for one in (SPOT, LINEAR, INVERSE)}
 
 BALANCES = (
