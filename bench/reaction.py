@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 
-from adapters.recorded.capture import CaptureWriter
+from adapters.recorded.writer import CaptureWriter
 from bench.figure import PROBES, print_figure
 from bench.recordings import ROOT
 

@@ -20,14 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from adapters.errors import FeedError  # noqa: E402
-from adapters.recorded.capture import (  # noqa: E402
-    MANIFEST,
-    CaptureRecording,
-    CaptureWriter,
-    Manifest,
-    PartLimit,
-    read_manifest,
-)
+from adapters.recorded.capture import MANIFEST, CaptureRecording, Manifest, read_manifest  # noqa: E402
+from adapters.recorded.writer import CaptureWriter, PartLimit  # noqa: E402
 from examples.demo_market import HOUR, MINUTE, Dice, Inverse, Linear, Market, Spot, World  # noqa: E402
 
 FOLDER = ROOT / "examples" / "demo"

@@ -2,15 +2,14 @@
 
 A capture is a folder.  A line is ``{"t": receive time in ns, "s": "market/stream", "m": raw frame}``; parts
 are cut by size or hour and mean nothing: the lines of all parts together are the capture, and their hash
-identifies it. The manifest is written whole, at the end of each part, so that what it lists is always
-complete.
+identifies it. The manifest is written whole, with the first line and at the end of each part, so that what it
+lists is always complete; the part being written stands beside it under the name of a partial one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +23,11 @@ from adapters.recorded.frames import Feed, Frame
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+PART = ".jsonl.zst"  # how the name of a part ends
+PARTIAL = ".partial"  # what is added to it while the part is being written
 if TYPE_CHECKING:
     from _hashlib import HASH
 
-_LEVEL = 12  # of zstd: twice the speed of 15 for a few per cent of size
 _READ_BYTES = 16_384
 _NAMED = b'{"stream":"'
 
@@ -60,130 +60,7 @@ class Line(Struct, frozen=True):
     m: Raw
 
 
-_decode_line = msgspec.json.Decoder(Line).decode
-
-
-class PartLimit(Struct, frozen=True):
-    """A part ends before it holds more bytes of lines, or lines of two different spans of ``span_s``."""
-
-    line_bytes: int = 256 << 20
-    span_s: int = 3600
-
-
-class _PartFile:
-    """The part being written: compressed as it grows, under its name only when it is whole."""
-
-    def __init__(self, path: Path, first_ns: int) -> None:
-        self._path = path
-        self._partial = path.with_name(path.name + ".partial")
-        self._file = self._partial.open("wb")
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-        self._digest = hashlib.sha256()
-        self.first_ns = first_ns
-        self.last_ns = first_ns
-        self.frames = 0
-        self.line_bytes = 0
-
-    def add(self, seen_ns: int, line: bytes) -> None:
-        self._put(self._compressor.compress(line))
-        self.last_ns = seen_ns
-        self.frames += 1
-        self.line_bytes += len(line)
-
-    def finish(self) -> Part:
-        self._put(self._compressor.flush())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._partial.replace(self._path)
-        return Part(self._path.name, self._digest.hexdigest(), self.frames, self.first_ns, self.last_ns)
-
-    def _put(self, packed: bytes) -> None:
-        self._digest.update(packed)
-        self._file.write(packed)
-
-
-class CaptureWriter:
-    """Writes a capture, frame by frame.  Use as a context manager: leaving it completes the last part."""
-
-    def __init__(
-        self,
-        folder: Path,
-        venue: str,
-        symbols: tuple[str, ...],
-        clock_offset_s: float = 0.0,
-        limit: PartLimit = PartLimit(),  # noqa: B008 - frozen
-    ) -> None:
-        """Makes ``folder`` if need be.  Raises ``FileExistsError`` if it holds a capture already."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / MANIFEST).exists():
-            raise FileExistsError(f"{folder} holds a capture already; name another folder")
-        self._folder = folder
-        self._venue = venue
-        self._symbols = symbols
-        self._clock_offset_s = clock_offset_s
-        self._limit = limit
-        self._span_ns = limit.span_s * 10**9
-        self._digest = hashlib.sha256()
-        self._parts: list[Part] = []
-        self._part: _PartFile | None = None
-        self._last_ns = 0
-
-    def __enter__(self) -> CaptureWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def write(self, seen_ns: int, stream: str, frame: bytes) -> None:
-        """Add one raw frame, received at ``seen_ns``, of ``market/stream``.
-
-        Raises ``ValueError`` for a time before the last one's, or a frame of more than one line.
-        """
-        if seen_ns < self._last_ns:
-            raise ValueError(f"time goes back: {seen_ns} after {self._last_ns}")
-        if b"\n" in frame:
-            raise ValueError("a frame must be one line")
-        line = b'{"t":%d,"s":"%b","m":%b}\n' % (seen_ns, stream.encode(), frame)
-        part = self._part
-        if part is not None and (
-            part.line_bytes + len(line) > self._limit.line_bytes
-            or seen_ns // self._span_ns != part.first_ns // self._span_ns
-        ):
-            self._finish_part(part)
-            part = None
-        if part is None:
-            part = self._part = _PartFile(self._folder / f"{len(self._parts):05d}.jsonl.zst", seen_ns)
-        self._digest.update(line)
-        self._last_ns = seen_ns
-        part.add(seen_ns, line)
-
-    def close(self) -> None:
-        """Complete the last part and the manifest."""
-        if self._part is not None:
-            self._finish_part(self._part)
-
-    def _finish_part(self, part: _PartFile) -> None:
-        self._parts.append(part.finish())
-        self._part = None
-        manifest = Manifest(
-            format=FORMAT,
-            venue=self._venue,
-            symbols=self._symbols,
-            clock_offset_s=self._clock_offset_s,
-            sha256=self._digest.hexdigest(),
-            parts=tuple(self._parts),
-        )
-        _write_whole(self._folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+decode_line = msgspec.json.Decoder(Line).decode
 
 
 class CaptureRecording:
@@ -193,8 +70,10 @@ class CaptureRecording:
         """Reads the manifest.  Raises `FeedError`."""
         self._folder = folder
         self._manifest = read_manifest(folder)
+        if not self._manifest.parts:
+            raise FeedError(f"{folder}: no part of the capture has ended yet; {how_to_end(folder)}")
         self._offset_ns = round(self._manifest.clock_offset_s * 1e9)
-        self.markets = tuple(sorted({symbol.partition(":")[0] for symbol in self._manifest.symbols}))
+        self.markets = tuple(sorted(markets(self._manifest.symbols)))
 
     def feeds(self) -> list[Feed]:
         manifest = self._manifest
@@ -214,7 +93,7 @@ class CaptureRecording:
         whole = hashlib.sha256()
         line, last_ns = 1, 0
         streams: dict[str, tuple[int, bytes]] = {}
-        for text in self._texts(whole):
+        for text in texts(self._folder, self._manifest.parts, whole):
             lines = text.split(b"\n")
             frames: list[Frame] = []
             for number, entry in zip(count(line), lines, strict=False):
@@ -240,7 +119,7 @@ class CaptureRecording:
 
     def _frame(self, entry: bytes, line: int) -> Line:
         try:
-            return _decode_line(entry)
+            return decode_line(entry)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise FeedError(
                 f"{self.where(line)}: is not a line of a capture ({error}); copy the capture again"
@@ -254,22 +133,29 @@ class CaptureRecording:
             )
         return index_of[market], stream.encode()
 
-    def _texts(self, whole: HASH) -> Iterator[bytes]:
-        """Whole lines of all parts, a bounded number at a time, without the last line's end."""
-        for part in self._manifest.parts:
-            path, frames, rest = self._folder / part.file, 0, b""
-            packed = hashlib.sha256()
-            for chunk in _inflated(path, packed):
-                whole.update(chunk)
-                text, end, tail = (rest + chunk).rpartition(b"\n")
-                rest = tail
-                if end:
-                    frames += text.count(b"\n") + 1
-                    yield text
-            if rest or frames != part.frames or packed.hexdigest() != part.sha256:
-                raise FeedError(
-                    f"{path}:{frames}: is not the part that the manifest lists; copy the capture again"
-                )
+
+def markets(symbols: Iterable[str]) -> frozenset[str]:
+    """Of ``market:SYMBOL`` each."""
+    return frozenset(symbol.partition(":")[0] for symbol in symbols)
+
+
+def texts(folder: Path, parts: Sequence[Part], whole: HASH) -> Iterator[bytes]:
+    """Whole lines of these parts, a bounded number at a time, without the last line's end; ``whole`` takes
+    all of it.  Raises `FeedError` for a part that is not what its entry states."""
+    for part in parts:
+        path, frames, rest = folder / part.file, 0, b""
+        packed = hashlib.sha256()
+        for chunk in _inflated(path, packed):
+            whole.update(chunk)
+            text, end, tail = (rest + chunk).rpartition(b"\n")
+            rest = tail
+            if end:
+                frames += text.count(b"\n") + 1
+                yield text
+        if rest or frames != part.frames or packed.hexdigest() != part.sha256:
+            raise FeedError(
+                f"{path}:{frames}: is not the part that the manifest lists; copy the capture again"
+            )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -283,12 +169,21 @@ def read_manifest(folder: Path) -> Manifest:
         raise FeedError(f"{path}: is not a capture's manifest ({error}); copy the capture again") from None
     if manifest.format != FORMAT:
         raise FeedError(f"{path}: format {manifest.format} is not known; this version reads format {FORMAT}")
-    if not manifest.symbols or not manifest.parts:
-        raise FeedError(f"{path}: lists no symbols or no parts; record at least one frame")
+    if not manifest.symbols:
+        raise FeedError(f"{path}: lists no symbols; copy the capture again")
     times = [time for part in manifest.parts for time in (part.first_ns, part.last_ns)]
     if times != sorted(times):
         raise FeedError(f"{path}: parts are not in order of time; copy the capture again")
     return manifest
+
+
+def unended(folder: Path) -> list[Path]:
+    """Parts that a recorder writes, or was writing when it died; no manifest lists them."""
+    return sorted(folder.glob(f"*{PART}{PARTIAL}"))
+
+
+def how_to_end(folder: Path) -> str:
+    return f"if no recorder writes it, take it over by `basisbot record --out {folder} --resume`"
 
 
 def _inflated(path: Path, packed: HASH) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adapters.binance.codec import EXCHANGE_INFO
 from adapters.errors import FeedError
-from adapters.recorded.capture import MANIFEST, CaptureRecording
+from adapters.recorded.capture import MANIFEST, PART, CaptureRecording, how_to_end, unended
 from adapters.recorded.frames import HEAD_FRAMES, Feed
 from adapters.recorded.lines import LinesRecording
 
@@ -36,12 +36,32 @@ def _recordings(path: Path) -> Iterator[LinesRecording | CaptureRecording]:
         yield CaptureRecording(path)
     elif path.is_dir():
         inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+        if any(PART in entry.name for entry in inside):
+            raise FeedError(
+                f"{path}: holds parts of a capture, but no {MANIFEST} that says whose they are; "
+                "copy the folder again, or record to another one"
+            )
         if not inside:
             raise FeedError(f"{path}: holds no recording; name a file or a folder with recordings")
         for entry in inside:
             yield from _recordings(entry)
     else:
         raise FeedError(f"{path}: there is no such file or folder; check --feed")
+
+
+def left_out(paths: Sequence[Path]) -> list[str]:
+    """A sentence for each part under ``paths`` that is not played, since it has not ended."""
+    folders = dict.fromkeys(
+        manifest.parent
+        for path in paths
+        for manifest in (path, *path.rglob(MANIFEST))
+        if manifest.name == MANIFEST
+    )
+    return [
+        f"{partial}: is not played, since the part has not ended; {how_to_end(folder)}"
+        for folder in folders
+        for partial in unended(folder)
+    ]
 
 
 def exchange_info(feed: Feed) -> bytes | None:

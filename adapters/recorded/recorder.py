@@ -1,19 +1,22 @@
 """Records what a market feed hears, as a capture that `paper` replays.
 
-Frames are written as they came, with the time they came at.  A part is on disk, whole, when it ends; what a
-crash can lose is the part being written, which is why parts are short.  What must stay true: a capture never
-fills the disk that a journal may stand on, so recording ends by itself while there is still room.
+Frames are written as they came, with the time they came at.  What a crash can lose is what came since the
+last flush was synced; who starts again goes on behind the rest, and the hole shows as it does after a lost
+connection: by new snapshots.  What must stay true: a capture never fills the disk that a journal may stand
+on, so recording ends by itself while there is still room.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from adapters.recorded.capture import CaptureWriter, PartLimit
+from adapters.recorded.salvage import Salvaged
+from adapters.recorded.writer import CaptureWriter, PartLimit
 
 _CHECK_EVERY = 1024  # frames between two looks at the disk
 _NAMED = re.compile(rb'\{"stream":"([\w@!.]*)"')
@@ -26,31 +29,57 @@ class DiskLow(Exception):
     exit_code = 1
 
 
+class DiskFailed(Exception):
+    """The disk takes no more; what was flushed before is whole."""
+
+    exit_code = 1
+
+
 class Recorder:
     """Takes frames of all markets in order of time.  Use as a context manager, like the writer it fills."""
 
     def __init__(
-        self, folder: Path, venue: str, symbols: tuple[str, ...], part_s: int, free_bytes: int
+        self,
+        folder: Path,
+        venue: str,
+        symbols: tuple[str, ...],
+        part_s: int,
+        free_bytes: int,
+        *,
+        resume: bool = False,
     ) -> None:
-        """``symbols`` are ``market:SYMBOL``; ``free_bytes`` is kept free on the folder's disk.  ``unread``
-        counts what was no JSON: a line that holds it would end the reading of the whole capture.
+        """``symbols`` are ``market:SYMBOL``; ``free_bytes`` is kept free on the folder's disk; ``resume``
+        goes on with what the folder holds.  ``unread`` counts what was no JSON: a line that holds it would
+        end the reading of the whole capture.
 
-        Raises ``FileExistsError`` where a capture is already, `DiskLow`, and ``OSError``."""
+        Raises `DiskLow`, and what `CaptureWriter` raises."""
         self.frames = self.unread = 0
         self._folder = folder
         self._free_bytes = free_bytes
-        self._writer = CaptureWriter(folder, venue, symbols, limit=PartLimit(span_s=part_s))
-        self._last_ns = 0
+        self._writer = CaptureWriter(folder, venue, symbols, limit=PartLimit(span_s=part_s), resume=resume)
         self._check()
+
+    @property
+    def last_ns(self) -> int:
+        """Receive time of the last frame of the capture; 0 for none."""
+        return self._writer.last_ns
+
+    @property
+    def salvaged(self) -> Sequence[Salvaged]:
+        """What a recorder before left unended."""
+        return self._writer.salvaged
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        except OSError as error:
+            raise self._failed(error) from None
 
     def take(self, at_ns: int, market: str, payload: bytes) -> None:
-        """Write one frame in its envelope.  Raises `DiskLow`, and ``OSError`` of a disk that is full."""
+        """Write one frame in its envelope.  Raises `DiskLow` and `DiskFailed`."""
         if self.frames % _CHECK_EVERY == 0:
             self._check()
         try:
@@ -61,9 +90,25 @@ class Recorder:
         named = _NAMED.match(payload)
         name = named[1].decode() if named else ""
         # markets are heard side by side: a frame may be handed over after one that was stamped later
-        self._last_ns = max(self._last_ns, at_ns)
-        self._writer.write(self._last_ns, f"{market}/{name}", payload.replace(b"\n", b" "))
+        at_ns = max(self._writer.last_ns, at_ns)
+        try:
+            self._writer.write(at_ns, f"{market}/{name}", payload.replace(b"\n", b" "))
+        except OSError as error:
+            raise self._failed(error) from None
         self.frames += 1
+
+    def flush(self) -> int | None:
+        """Hand what was taken to the system: see `CaptureWriter.flush`.  Raises `DiskFailed`."""
+        try:
+            return self._writer.flush()
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> DiskFailed:
+        return DiskFailed(
+            f"{self._folder}: {error.strerror}; what was recorded until shortly before is whole: "
+            "see to the disk, then go on by --resume"
+        )
 
     def _check(self) -> None:
         free = shutil.disk_usage(self._folder).free

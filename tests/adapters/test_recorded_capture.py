@@ -11,10 +11,11 @@ import pytest
 import zstandard
 
 from adapters.errors import FeedError
-from adapters.recorded.capture import MANIFEST, CaptureWriter, PartLimit, read_manifest
+from adapters.recorded.capture import MANIFEST, read_manifest
 from adapters.recorded.feeds import exchange_info, open_feeds
 from adapters.recorded.frames import Frame
 from adapters.recorded.merge import merge
+from adapters.recorded.writer import CaptureExists, CaptureWriter, PartLimit
 from tests.adapters.synthetic import START_NS, depth, snapshot, ticker
 
 SYMBOLS = ("spot:BTCUSDT", "usdm:BTCUSDT")
@@ -92,7 +93,7 @@ def test_the_manifest_can_be_named_itself(tmp_path: Path) -> None:
 
 def test_a_writer_refuses_what_a_reader_would(tmp_path: Path) -> None:
     folder = write(tmp_path / "c")
-    with pytest.raises(FileExistsError, match="holds a capture already; name another folder"):
+    with pytest.raises(CaptureExists, match="holds a capture already; give --resume"):
         CaptureWriter(folder, "binance", SYMBOLS)
     with CaptureWriter(tmp_path / "d", "binance", SYMBOLS) as writer:
         writer.write(5, "spot/x", b"{}")
@@ -157,7 +158,7 @@ DAMAGE = [
     (second_part(lambda data: data + b"xx"), r"00001.jsonl.zst:\d+: is not the part|data follows its end"),
     (
         second_part(lambda data: data[:60] + b"\xff\xff" + data[62:]),
-        r"00001.jsonl.zst: is damaged \(.*\); copy",
+        r"00001.jsonl.zst(: is damaged|:\d+: is not (the part|a line of a capture)).*; copy",
     ),
     (second_part(lambda data: b"no zstd at all"), r"00001.jsonl.zst: is damaged"),
     (lambda folder: (folder / "00001.jsonl.zst").unlink(), r"00001.jsonl.zst: cannot be read \(No such file"),
@@ -185,7 +186,7 @@ DAMAGE = [
         r"manifest.json: the lines have another hash than stated; copy the capture",
     ),
     (in_manifest(format=2), r"manifest.json: format 2 is not known; this version reads format 1$"),
-    (in_manifest(parts=[]), r"manifest.json: lists no symbols or no parts"),
+    (in_manifest(parts=[]), r"c: no part of the capture has ended yet; if no recorder writes it, take it"),
     (in_manifest(symbols=5), r"manifest.json: is not a capture's manifest \(.*\); copy"),
     (swap_parts, r"manifest.json: parts are not in order of time"),
 ]

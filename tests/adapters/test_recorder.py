@@ -9,6 +9,7 @@ import pytest
 
 from adapters.recorded.capture import CaptureRecording, read_manifest
 from adapters.recorded.recorder import DiskLow, Recorder
+from adapters.recorded.writer import CaptureExists
 
 HOUR_NS = 3_600_000_000_000
 SYMBOLS = ("spot:BTCUSDT", "usdm:BTCUSDT")
@@ -68,5 +69,5 @@ def test_recording_ends_while_there_is_room(tmp_path: Path) -> None:
 def test_a_folder_with_a_capture_is_refused(tmp_path: Path) -> None:
     with Recorder(tmp_path / "out", "binance", SYMBOLS, 600, 0) as recorder:
         recorder.take(1, "spot", b'{"stream":"a@depth","data":{}}')
-    with pytest.raises(FileExistsError):
+    with pytest.raises(CaptureExists):
         Recorder(tmp_path / "out", "binance", SYMBOLS, 600, 0)

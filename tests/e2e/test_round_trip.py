@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.recorded.capture import CaptureWriter, PartLimit
+from adapters.recorded.writer import CaptureWriter, PartLimit
 from bot.model.commands import PlaceOrder
 from bot.model.facts import BookGapped, Booted, FundingPaid
 from bot.model.pair import Purpose
