@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from adapters.errors import FeedError
 from adapters.recorded.recorder import DiskLow
 from bot.knobs import ConfigError
 from bot.model.ids import PairName
@@ -17,11 +19,20 @@ from bot.model.pair import PairSpec, PairState
 from bot.model.store import OrderState, Store
 from bot.ports import Finding, Verdict
 from bot.progress import Progress
-from bot.wiring.doctor import port_of_api, through_ccxt
+from bot.settings import Settings, load
+from bot.wiring.doctor import port_of_api
 from bot.wiring.live import refuse_unfit
 from bot.wiring.paper import PaperOptions, demo_files, run_paper
-from bot.wiring.record import until_signal
-from bot.wiring.venues import LiveOptions, legs_served
+from bot.wiring.record import RecordOptions, record_feeds, until_signal
+from bot.wiring.rehearse import RehearsalOptions, lay_aside
+from bot.wiring.venues import (
+    LiveOptions,
+    ccxt_access,
+    keys_of,
+    legs_served,
+    refuse_misnamed_money,
+    refuse_unknown_venues,
+)
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, hedged
 
 SILENT = Progress(lambda begin_ns, end_ns: None, lambda at_ns: None)
@@ -45,6 +56,25 @@ def test_money_and_fees_of_a_market_that_does_not_exist_are_refused(
     with pytest.raises(ConfigError, match=f"^{variable} {words}"):
         run_paper(options, SILENT)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_journal_of_the_rehearsal_before_is_kept_and_only_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = RehearsalOptions(environ={}, out=tmp_path)
+    lay_aside(options.journal, options.previous)
+    assert list(tmp_path.iterdir()) == []
+    for name in ("first", "second"):
+        for suffix in ("", "-wal", ".poison.json"):
+            path = options.journal.with_name(options.journal.name + suffix)
+            if suffix != ".poison.json" or name == "first":
+                path.write_text(name + suffix)
+        lay_aside(options.journal, options.previous)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "previous-journal.sqlite": "second",
+        "previous-journal.sqlite-wal": "second-wal",
+    }
+    assert str(options.previous) in capsys.readouterr().out
 
 
 def test_what_left_the_settings_while_open_is_still_served() -> None:
@@ -101,11 +131,80 @@ def test_a_port_is_free_when_nobody_listens_whatever_the_run_before_left() -> No
     assert port_of_api(port).verdict is Verdict.OK
 
 
-def test_the_doctor_says_what_an_exchange_of_ccxt_can_do() -> None:
-    told = {one.check: one for one in through_ccxt(["okx", "kraken", "nowhere"])}
-    assert told["capability okx"].verdict is Verdict.OK
-    assert "books by stream" in told["capability okx"].text
-    assert told["capability kraken"].verdict is Verdict.FAILED
-    assert "market data alone" in told["capability kraken"].text
-    assert "ccxt knows no exchange 'nowhere'" in told["capability nowhere"].text
-    assert [told[f"venue {name}"].verdict for name in ("okx", "kraken")] == [Verdict.WARNED] * 2
+def settings(**texts: str) -> Settings:
+    """Settings that a paper run can be started with, but for ``texts``."""
+    _, env_file = demo_files()
+    return load({f"BASISBOT_{name}": text for name, text in texts.items()}, env_file)
+
+
+@pytest.mark.parametrize(
+    ("legs", "mode", "words"),
+    [
+        ("binance:spot:BTCUSDT/nosuch:linear:BTCUSDT", "paper", "ccxt knows no exchange 'nosuch'"),
+        ("binance:spot:BTCUSDT/binance:linear:BTCUSDT", "paper", "binance's markets are spot, usdm, coinm"),
+        ("binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP", "testnet", "CCXT_CREDENTIALS holds no 'okx'"),
+        ("binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP", "rehearsal", "'rehearsal' is for binance alone"),
+    ],
+)
+def test_a_leg_that_no_venue_has_is_refused(legs: str, mode: str, words: str) -> None:
+    given = settings(
+        PAIRS=f"X={legs}", PAIR_CAPITAL_QUOTE="X=1000", MODE=mode, REHEARSAL_PORTS="9000,9001,9002"
+    )
+    with pytest.raises((ConfigError, FeedError), match=words):
+        refuse_unknown_venues(given)
+
+
+def test_any_exchange_of_ccxt_is_good_for_paper() -> None:
+    kraken = settings(
+        PAIRS="X=kraken:spot:XXBTZUSD/okx:linear:BTC-USDT-SWAP",
+        PAIR_CAPITAL_QUOTE="X=1000",
+        MODE="paper",
+        PAPER_BALANCES="kraken:spot:USD=1000,okx:linear:USDT=1000",
+        PAPER_FEES_BPS="linear=2/5",
+    )
+    refuse_unknown_venues(kraken)
+    refuse_misnamed_money(kraken.config)
+    access = ccxt_access(kraken, "kraken")
+    assert (access.name, dict(access.credentials), access.is_demo) == ("kraken", {}, False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("PAPER_BALANCES", "okx:swap:USDT=1", "names the account okx:swap; there are .*, okx:linear"),
+        ("PAPER_FEES_BPS", "swap=2/5", "names the market swap; there are .*, linear"),
+    ],
+)
+def test_money_and_fees_of_a_family_that_no_leg_has_are_refused(variable: str, text: str, words: str) -> None:
+    legs = {"PAIRS": "X=binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP", "PAIR_CAPITAL_QUOTE": "X=1000"}
+    given = settings(**legs, **{variable: text})
+    with pytest.raises(ConfigError, match=words):
+        refuse_misnamed_money(given.config)
+
+
+def test_frames_that_nobody_shows_are_not_recorded(tmp_path: Path) -> None:
+    _, env_file = demo_files()
+    legs = "X=binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP"
+    options = RecordOptions(
+        environ={"BASISBOT_PAIRS": legs, "BASISBOT_PAIR_CAPITAL_QUOTE": "X=1000"},
+        env_file=env_file,
+        out=tmp_path / "capture",
+        resume=False,
+        part_s=60,
+        sync_s=5.0,
+        free_bytes=0,
+    )
+    with pytest.raises(ConfigError, match="okx:linear:BTC-USDT-SWAP"):
+        record_feeds(options)
+    assert not options.out.exists()
+
+
+def test_two_exchanges_with_one_key_are_locked_once() -> None:
+    words = {"apiKey": "one", "secret": "s"}
+    given = settings(
+        PAIRS="X=binancecoinm:inverse:BTCUSD_PERP/binanceusdm:linear:BTCUSDT",
+        PAIR_CAPITAL_QUOTE="X=1000",
+        MODE="testnet",
+        CCXT_CREDENTIALS=json.dumps({"binancecoinm": words, "binanceusdm": words}),
+    )
+    assert keys_of(given) == ("one",)

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from adapters.ccxt.outcomes import Attempt
+from adapters.ccxt.outcomes import Attempt, said
 from adapters.errors import FeedError
 from adapters.ratelimit import Limit, RateBudget
 from bot.ports import Clock
@@ -119,6 +119,24 @@ def failures() -> tuple[type[Exception], ...]:
     return (library().BaseError, Unreadable)
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether a question that failed so may be answered later: nobody answered, or nothing readable."""
+    return isinstance(error, (library().OperationFailed, Unreadable))
+
+
+def is_denied(error: BaseException | None) -> bool:
+    """Whether the exchange refuses whoever asks, so that asking again helps nobody."""
+    return isinstance(error, library().AuthenticationError)
+
+
+def worded(error: BaseException) -> str:
+    """A failed question in the venue's words where it answered, else by ccxt's name of it: the rest of what
+    ccxt says may hold a URL, and so a signature."""
+    text = str(error)
+    answer = Attempt(left=True, body=text[text.find("{") :])
+    return " ".join(said(error, answer))
+
+
 def library() -> Any:
     """ccxt with its exceptions; imported here because it costs most of a second and 95 MB."""
     return importlib.import_module("ccxt.pro")
@@ -141,15 +159,16 @@ def open_books(access: Access, clock: Clock, budget: RateBudget) -> Exchange:
 def capability(name: str) -> str:
     """What can be done on an exchange through its class, in words, for a person who chooses one.
 
-    Raises `FeedError` for a wrong name, and for an exchange on which no order could be settled.
+    Raises `FeedError` for a wrong name.
     """
     has: Mapping[str, Any] = _class_of(name)().has
+    books = f"books by {_way(has, 'watchOrderBook')}, {'' if has['watchTrades'] else 'no '}trades"
     if name not in BY_CLIENT_ID:
-        raise FeedError(f"{name} brings market data alone: its class in ccxt looks no order up by client id")
+        return f"{books}; market data alone, since its class in ccxt looks no order up by client id"
     funding = "" if has["fetchFundingHistory"] else "no "
     return (
-        f"books by {_way(has, 'watchOrderBook')}, orders by request, "
-        f"private events by {_way(has, 'watchOrders', 'watchMyTrades')}, {funding}funding history"
+        f"{books}, orders by request, private events by {_way(has, 'watchOrders', 'watchMyTrades')}, "
+        f"{funding}funding history"
     )
 
 
@@ -175,6 +194,7 @@ def _opened(access: Access, credentials: dict[str, Any], clock: Clock, budget: R
         exchange.set_sandbox_mode(True)
     exchange.urls = exchange.deep_extend(exchange.urls, access.urls)
     exchange.our_clock, exchange.budget, exchange.allow_remote = clock, budget, access.allow_remote
+    exchange.hosts = {}
     return exchange
 
 
@@ -188,6 +208,7 @@ class Wire(_Class):  # type: ignore[misc]
     our_clock: Clock
     budget: RateBudget
     allow_remote = True
+    hosts: dict[str, None]  # that were asked, in that order
     on_throttled: OnThrottled | None = None
 
     async def fetch2(
@@ -204,6 +225,7 @@ class Wire(_Class):  # type: ignore[misc]
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         _check(url, self.allow_remote)
+        self.hosts.setdefault(urlsplit(url).netloc)
         send = SENDING.get()
         attempt = Attempt() if send is None else send.attempt
         attempt.left, attempt.status, attempt.body = True, 0, ""

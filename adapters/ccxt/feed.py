@@ -1,10 +1,10 @@
-"""Books, marks and funding of one exchange through ccxt.
+"""The market data of one wallet's legs at an exchange, through ccxt.
 
-ccxt.pro keeps each book in sequence itself and raises where an update is missing; here its levels only pass
-the filter that decides when a book is a fact.  Marks and rates are asked for in turn, since few exchanges
-stream them.  A socket that says nothing for `SILENCE_S` is taken for dead and opened anew.  What must stay
-true: a book is a fact only while ccxt vouches for its sequence; a lost one is told lost before it is asked
-for again.
+ccxt.pro keeps each book in sequence itself and raises where an update is missing; `adapters.ccxt.books` makes
+facts of it.  Marks and rates are asked for in turn, since few exchanges stream them.  A socket that says
+nothing for `SILENCE_S` is taken for dead and opened anew.  What must stay true: a book is a fact only while
+ccxt vouches for its sequence; a lost one is told lost before it is asked for again; whoever trades on the
+books on paper is told the time of each update before it is taken.
 
 Where an exchange has no book by socket (``watchOrderBook``), its book is polled.
 """
@@ -12,30 +12,24 @@ Where an exchange has no book by socket (``watchOrderBook``), its book is polled
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from adapters.backoff import Backoff
-from adapters.ccxt.desk import Leg
+from adapters.ccxt.books import DEPTH, WatchedBook
+from adapters.ccxt.desk import Leg, VenueTime
 from adapters.ccxt.exchange import Exchange, answered, failures, library
 from adapters.ccxt.markets import number
-from adapters.marks import MarkChannel, MarkUpdate
-from adapters.materiality import BookFilter, Materiality
-from bot.model.book import Book
-from bot.model.facts import (
-    BookGapped,
-    BookSeen,
-    Channel,
-    ChannelLost,
-    ChannelOpened,
-    FundingSettled,
-    ProtocolDrift,
-)
+from adapters.ccxt.prices import read_prices
+from adapters.marks import MarkChannel, MarkUpdate, OnMark, OnRate
+from adapters.materiality import Materiality
+from bot.model.facts import Channel, ChannelLost, ChannelOpened, FundingSettled, ProtocolDrift
 from bot.model.ids import AccountId, InstrumentId
-from bot.model.instrument import Kind
-from bot.ports import Clock, Emit, Reading
+from bot.ports import Emit, Reading
 
-DEPTH = 50  # levels a side
 SILENCE_S = 30.0
 MARK_EVERY_S = 3.0
 BACKOFF = Backoff(first_s=1.0)
@@ -43,66 +37,96 @@ _POLL_S = 1.0
 _MS = 1_000_000
 _HOUR_NS = 3_600_000_000_000
 
+Reach = Callable[[int], None]
+
+
+class Sources(Struct, frozen=True):
+    """One exchange twice: ``books`` has numbers as floats, ``rates`` as text."""
+
+    books: Exchange
+    rates: Exchange
+
 
 class Feed:
-    """The market side of one exchange's legs.
+    """The market side of the ``legs`` of one account.
 
-    ``books`` is the exchange whose numbers are floats, ``rates`` the one whose numbers are text.
+    ``reach`` is for a simulated venue: it is called with the receive time of whatever is about to be taken,
+    and trades are followed for it.
     """
 
     def __init__(
         self,
-        books: Exchange,
-        rates: Exchange,
+        sources: Sources,
         legs: Sequence[Leg],
         settings: Materiality,
-        clock: Clock,
+        time: VenueTime,
         emit: Emit,
+        reach: Reach | None = None,
     ) -> None:
-        self.heard_ns: dict[InstrumentId, int] = {}
-        self._books = books
-        self._rates = rates
+        self.account: AccountId = legs[0].instrument.account
+        self.channels = {leg.id: WatchedBook(leg.instrument, settings, emit) for leg in legs}
+        self._books, self._rates = sources.books, sources.rates
         self._legs = legs
-        self._clock = clock
+        self.time = time
+        self._clock = time.clock
         self._emit = emit
+        self._reach = reach
         self._failures = failures()
         self._gap: type[Exception] = library().ChecksumError
-        self._filters = {leg.id: BookFilter(leg.instrument, settings) for leg in legs}
         self._marks = {leg.id: MarkChannel(leg.instrument, settings, emit) for leg in legs}
-        self._silent: dict[AccountId, set[InstrumentId]] = {}  # legs without a book
-        for leg in legs:
-            self._silent.setdefault(leg.instrument.account, set()).add(leg.id)
+        self._silent = {leg.id for leg in legs}  # without a book
+        self._unpriced: set[InstrumentId] = set()
         self._gaps = self._losses = self._frames = 0
 
+    @property
+    def heard_ns(self) -> dict[InstrumentId, int]:
+        """Receive time of each book's last update; 0 for none."""
+        return {name: book.heard_ns for name, book in self.channels.items()}
+
+    @property
+    def offset_ns(self) -> int | None:
+        """The venue's clock less ours, as last measured; ``None`` where its class tells no time."""
+        return self.time.offset_ns if self._rates.has["fetchTime"] else None
+
+    def listen(self, on_mark: OnMark | None, on_rate: OnRate | None) -> None:
+        """Tell every mark, index and rate from now on, material or not."""
+        for marks in self._marks.values():
+            marks.on_mark, marks.on_rate = on_mark, on_rate
+
     def working(self, instruments: frozenset[InstrumentId]) -> None:
-        for name, one in self._filters.items():
-            one.is_working = name in instruments
+        for name, book in self.channels.items():
+            book.working(name in instruments)
 
     def readings(self) -> tuple[Reading, ...]:
-        labels = {"venue": str(self._rates.id)}
+        labels: dict[str, str] = {"account": self.account}
         return (
             Reading("market_frames_total", self._frames, labels),
             Reading("book_gaps_total", self._gaps, labels),
             Reading("market_losses_total", self._losses, labels),
         )
 
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """What must run, each for ever, to bring the data in."""
+        found = [self._watch(leg) for leg in self._legs]
+        found += [self._mark(leg) for leg in self._legs if not leg.instrument.is_spot]
+        if self._reach is not None and self._books.has["watchTrades"]:
+            found += [self._trades(leg) for leg in self._legs]
+        return found
+
     # --- books
 
-    async def watch(self, leg: Leg) -> None:
-        """Tell one book, for ever."""
-        book, tries, last = Book(), 0, 0
+    async def _watch(self, leg: Leg) -> None:
+        book, tries = self.channels[leg.id], 0
         while True:
             try:
                 async with asyncio.timeout(SILENCE_S):
                     told = await self._next(leg)
                 self._on_book(leg, book, told)
-                tries, last = 0, int(told.get("nonce") or 0)
+                tries = 0
                 continue
             except self._gap:
                 self._gaps += 1
-                # ccxt does not say what came instead
-                self._emit(BookGapped(leg.id, last + 1, 0, self._clock.now_ns()))
-                self._filters[leg.id].is_pending = True
+                book.gap(self._clock.now_ns())
                 continue
             except TimeoutError:
                 reason = f"{leg.symbol}: no book for {SILENCE_S:g} s"
@@ -120,58 +144,79 @@ class Feed:
         await asyncio.sleep(_POLL_S)
         return await answered(self._books.fetch_order_book(leg.symbol, DEPTH))  # type: ignore[no-any-return]
 
-    def _on_book(self, leg: Leg, book: Book, told: Mapping[str, Any]) -> None:
-        at_ns = self._clock.now_ns()
+    def _on_book(self, leg: Leg, book: WatchedBook, told: Mapping[str, Any]) -> None:
         self._frames += 1
-        self.heard_ns[leg.id] = at_ns
-        levels = {side: [(one[0], one[1]) for one in told[side][:DEPTH]] for side in ("bids", "asks")}
-        book.replace(levels["bids"], levels["asks"])
-        if book.best_bid is None or book.best_ask is None or book.is_crossed:
-            self._emit(ProtocolDrift(leg.instrument.account, "book", f"{leg.symbol}: empty or crossed"))
-            return
-        silent = self._silent[leg.instrument.account]
-        if leg.id in silent:
-            silent.discard(leg.id)
-            self._filters[leg.id].is_pending = True
-            if not silent:
-                self._emit(ChannelOpened(leg.instrument.account, Channel.MARKET))
-        ladders = self._filters[leg.id].material(book, at_ns)
-        if ladders is not None:
-            venue_ms = told.get("timestamp")
-            venue_ns = int(venue_ms) * _MS if venue_ms else None
-            self._emit(BookSeen(leg.id, ladders[0].levels, ladders[1].levels, venue_ns, at_ns))
+        if not book.on_book(told, self._reached()):
+            self._emit(ProtocolDrift(self.account, "book", f"{leg.symbol}: empty or crossed"))
+        elif leg.id in self._silent:
+            self._silent.discard(leg.id)
+            if not self._silent:
+                self._emit(ChannelOpened(self.account, Channel.MARKET))
 
     def _lose(self, leg: Leg, reason: str) -> None:
-        silent = self._silent[leg.instrument.account]
-        if not silent:
+        self.channels[leg.id].lose()
+        if not self._silent:
             self._losses += 1
-            self._emit(ChannelLost(leg.instrument.account, Channel.MARKET, reason))
-        silent.add(leg.id)
+            self._emit(ChannelLost(self.account, Channel.MARKET, reason))
+        self._silent.add(leg.id)
+
+    def _reached(self) -> int:
+        at_ns = self._clock.now_ns()
+        if self._reach is not None:
+            self._reach(at_ns)
+        return at_ns
+
+    # --- trades
+
+    async def _trades(self, leg: Leg) -> None:
+        """Pass the trades of others on; a stream of them that fails is asked for again and costs no fact,
+        since resting orders of a simulated venue only wait the longer."""
+        book, tries = self.channels[leg.id], 0
+        while True:
+            try:
+                told = await answered(self._books.watch_trades(leg.symbol))
+                self._reached()
+                for trade in told:
+                    book.on_trade(trade)
+                tries = 0
+            except self._failures:
+                tries += 1
+                await asyncio.sleep(BACKOFF.delay_s(tries, f"{leg.id} trades"))
 
     # --- marks and funding
 
-    async def mark(self, leg: Leg) -> None:
+    async def _mark(self, leg: Leg) -> None:
         """Tell mark, index, running rate and settled rates of a contract, for ever."""
         marks, settled_ns = self._marks[leg.id], 0
         while True:
             try:
-                if leg.instrument.kind is Kind.PERP:
-                    told = await answered(self._rates.fetch_funding_rate(leg.symbol))
-                    update = _mark_of(told, self._clock.now_ns())
-                    marks.on_update(update, self._clock.now_ns())
-                    if update.next_ns > settled_ns and await self._settled(leg):
-                        settled_ns = update.next_ns
-                else:
-                    has_mark = self._rates.has["fetchMarkPrice"]
-                    ask = self._rates.fetch_mark_price if has_mark else self._rates.fetch_ticker
-                    marks.on_update(
-                        _mark_of(await answered(ask(leg.symbol)), self._clock.now_ns()), self._clock.now_ns()
-                    )
+                update = await read_prices(self._rates, leg, self._clock.now_ns())
+                self._note_prices(leg, is_whole=update.mark is not None and update.index is not None)
+                marks.on_update(self._settling(leg, update), self._reached())
+                if update.next_ns > settled_ns and await self._settled(leg):
+                    settled_ns = update.next_ns
             except self._failures as error:
-                self._emit(
-                    ProtocolDrift(leg.instrument.account, "mark", f"{leg.symbol}: {type(error).__name__}")
-                )
+                self._emit(ProtocolDrift(self.account, "mark", f"{leg.symbol}: {type(error).__name__}"))
             await asyncio.sleep(MARK_EVERY_S)
+
+    def _settling(self, leg: Leg, update: MarkUpdate) -> MarkUpdate:
+        """A rate whose settlement nobody announced is none, but on paper, where it is that of the next
+        multiple of the interval since 1970 UTC."""
+        if update.rate is None or update.next_ns:
+            return update
+        interval_ns = leg.instrument.funding_interval_h * _HOUR_NS
+        if self._reach is None or not interval_ns:
+            return msgspec.structs.replace(update, rate=None)
+        next_ns = (self.time.now_ns() // interval_ns + 1) * interval_ns
+        return msgspec.structs.replace(update, next_ns=next_ns)
+
+    def _note_prices(self, leg: Leg, is_whole: bool) -> None:
+        """Say once that an exchange tells no mark or no index, since nothing is opened without them."""
+        if is_whole:
+            self._unpriced.discard(leg.id)
+        elif leg.id not in self._unpriced:
+            self._unpriced.add(leg.id)
+            self._emit(ProtocolDrift(self.account, "mark", f"{leg.symbol}: no mark price, or no index"))
 
     async def _settled(self, leg: Leg) -> bool:
         """Tell the last settled rate; false where the venue has none yet for the interval that ended."""
@@ -185,16 +230,3 @@ class Feed:
             return False
         self._emit(FundingSettled(leg.id, rate, int(last["timestamp"]) * _MS))
         return True
-
-
-def _mark_of(told: Mapping[str, Any], now_ns: int) -> MarkUpdate:
-    """ccxt's funding rate or ticker structure."""
-    at_ms, next_ms = told.get("timestamp"), told.get("fundingTimestamp")
-    rate = number(told.get("fundingRate"))
-    return MarkUpdate(
-        venue_ns=int(at_ms) * _MS if at_ms else now_ns,
-        mark=number(told.get("markPrice")),
-        index=number(told.get("indexPrice")),
-        rate=rate if next_ms else None,
-        next_ns=int(next_ms) * _MS if next_ms else 0,
-    )

@@ -16,12 +16,12 @@ from typing import Any, assert_never
 from msgspec import Struct
 
 from adapters.ccxt.desk import Desk, Leg, VenueTime
-from adapters.ccxt.exchange import Access, answered, failures, open_books, open_exchange
-from adapters.ccxt.feed import BACKOFF, Feed
+from adapters.ccxt.exchange import Access, answered, failures, is_denied, open_books, open_exchange
+from adapters.ccxt.feed import BACKOFF, Feed, Sources
 from adapters.ccxt.holdings import Holdings
 from adapters.ccxt.orders import Orders
 from adapters.ccxt.private import Private
-from adapters.ccxt.reference import measure_time, read_leg
+from adapters.ccxt.reference import TIME_EVERY_S, Given, measure_time, read_leg, told_of
 from adapters.errors import FeedError
 from adapters.materiality import Materiality
 from adapters.ratelimit import RateBudget
@@ -33,8 +33,6 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
-    InstrumentListed,
-    InstrumentStatusSeen,
     OrderRejected,
     Throttled,
 )
@@ -42,15 +40,15 @@ from bot.model.ids import AccountId, InstrumentId, account_of
 from bot.ports import Clock, Emit, Reading
 
 REFRESH_S = 3600.0
-TIME_EVERY_S = 60.0
 
 
 class CcxtOptions(Struct, frozen=True, kw_only=True):
-    """``legs`` are the instruments to trade at this one exchange."""
+    """``legs`` are the instruments to trade at this one exchange; ``given`` completes their description."""
 
     access: Access
     legs: tuple[InstrumentId, ...]
     config: Config
+    given: Given = Given()
 
 
 class CcxtGateway:
@@ -76,7 +74,7 @@ class CcxtGateway:
         self._working: frozenset[InstrumentId] = frozenset()
         self._emit: Emit = _unheard
         self._tasks: asyncio.TaskGroup | None = None
-        self._feed: Feed | None = None
+        self._feeds: tuple[Feed, ...] = ()
         self._private: Private | None = None
         self._desk: Desk
         self._orders: Orders
@@ -108,17 +106,17 @@ class CcxtGateway:
 
     def working(self, instruments: frozenset[InstrumentId]) -> None:
         self._working = instruments
-        if self._feed is not None:
-            self._feed.working(instruments)
+        for feed in self._feeds:
+            feed.working(instruments)
 
     def heard(self) -> tuple[dict[InstrumentId, int], dict[AccountId, int]]:
-        seen = {} if self._feed is None else dict(self._feed.heard_ns)
-        return seen, dict.fromkeys(self._accounts, self._time.offset_ns)
+        seen = {name: at_ns for feed in self._feeds for name, at_ns in feed.heard_ns.items()}
+        offsets = {feed.account: feed.offset_ns for feed in self._feeds}
+        return seen, {account: one for account, one in offsets.items() if one is not None}
 
     def readings(self) -> tuple[Reading, ...]:
         told = self._budget.readings(self._time.now_ns())
-        if self._feed is not None:
-            told += self._feed.readings()
+        told += tuple(reading for feed in self._feeds for reading in feed.readings())
         if self._private is not None:
             labels = {"venue": self._options.access.name}
             told += (Reading("private_losses_total", self._private.losses, labels),)
@@ -135,37 +133,35 @@ class CcxtGateway:
                 await answered(exchange.load_markets(True))
                 await answered(books.load_markets())
                 for name in self._options.legs:
-                    self._list(await read_leg(exchange, name))
+                    await self._list(exchange, name)
             except failures() as error:
                 reason = type(error).__name__
                 for account in self._accounts if reason != told else ():
-                    self._emit(ChannelLost(account, Channel.ORDERS, reason))
+                    self._emit(ChannelLost(account, Channel.ORDERS, reason, is_denied(error)))
                 told = reason
             else:
                 return
             tries += 1
             await asyncio.sleep(BACKOFF.delay_s(tries, f"{self._options.access.name} markets"))
 
-    def _list(self, leg: Leg) -> None:
-        """Tell an instrument that is new or has changed, and whether it trades where that has changed."""
-        known = self._legs.get(leg.id)
-        if known is None or known.instrument != leg.instrument:
-            self._emit(InstrumentListed(leg.instrument))
-        was = "TRADING" if known is None else _status(known)
-        if _status(leg) != was:
-            self._emit(InstrumentStatusSeen(leg.id, _status(leg), self._clock.now_ns()))
-        self._legs[leg.id] = leg
+    async def _list(self, exchange: Any, name: InstrumentId) -> None:
+        leg = await read_leg(exchange, name, self._options.given)
+        for fact in told_of(leg, self._legs.get(name), self._clock.now_ns()):
+            self._emit(fact)
+        self._legs[name] = leg
 
     def _begin(self, exchange: Any, books: Any, tasks: asyncio.TaskGroup) -> None:
         strategy = self._options.config.strategy
         filters = Materiality(float(strategy.clip_quote), strategy.materiality_bps, strategy.heartbeat_s)
-        legs = tuple(self._legs.values())
-        self._feed = Feed(books, exchange, legs, filters, self._clock, self._emit)
-        self._feed.working(self._working)
-        for leg in legs:
-            tasks.create_task(self._feed.watch(leg))
-            if not leg.instrument.is_spot:
-                tasks.create_task(self._feed.mark(leg))
+        sources = Sources(books, exchange)
+        self._feeds = tuple(
+            Feed(sources, self._legs_of(account), filters, self._time, self._emit)
+            for account in self._accounts
+        )
+        self.working(self._working)
+        for feed in self._feeds:
+            for work in feed.work():
+                tasks.create_task(work)
         tasks.create_task(self._refresh(exchange))
         if self._read_only:
             return
@@ -215,18 +211,13 @@ class CcxtGateway:
                     due_ns += int(REFRESH_S * 1e9)
                     await answered(exchange.load_markets(True))
                     for name in self._options.legs:
-                        self._list(await read_leg(exchange, name))
+                        await self._list(exchange, name)
             except failures():
                 continue  # the next minute asks again; a venue that is gone shows on its other channels
 
     def _on_throttled(self, status: int, until_ns: int) -> None:
         for account in self._accounts:
             self._emit(Throttled(account, until_ns, str(status), "too many requests"))
-
-
-def _status(leg: Leg) -> str:
-    """ccxt says ``active`` or not; ``None`` where the venue does not say."""
-    return "INACTIVE" if leg.market["active"] is False else "TRADING"
 
 
 def _unheard(fact: AnyFact) -> None:

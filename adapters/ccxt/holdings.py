@@ -19,7 +19,7 @@ from typing import Any
 
 from adapters.ccxt.desk import Desk, Leg
 from adapters.ccxt.exchange import Exchange, answered, failures
-from adapters.ccxt.markets import number
+from adapters.ccxt.markets import Market, family_of, number
 from adapters.ccxt.orders import Orders
 from bot.model.commands import QueryAccount
 from bot.model.facts import AccountReported, ForeignOrder, FundingPaid, PositionHeld, ProtocolDrift
@@ -64,18 +64,12 @@ class Holdings:
 
     async def balances(self, leg: Leg) -> dict[str, Decimal]:
         """What the wallet of ``leg`` holds, by asset, nothing that is zero.  Raises `failures`."""
-        told = await answered(self._exchange.fetch_balance(self.wallet_params(leg)))
+        told = await answered(self._exchange.fetch_balance(wallet_params(leg.market)))
         found = {asset: number(total) for asset, total in told["total"].items()}
         if not leg.instrument.is_spot:
             code_of = self._exchange.safe_currency_code
             found |= {code_of(name): stated for name, stated in _stated(told["info"])}
         return {asset: balance for asset, balance in found.items() if balance}
-
-    def wallet_params(self, leg: Leg) -> dict[str, str]:
-        """ccxt's parameters that name the wallet of a leg."""
-        if leg.instrument.is_spot:
-            return {"type": "spot"}
-        return {"type": leg.market["type"], "subType": "inverse" if leg.instrument.inverse else "linear"}
 
     # --- inside
 
@@ -97,7 +91,7 @@ class Holdings:
     async def _positions(self, legs: Sequence[Leg]) -> tuple[PositionHeld, ...]:
         if legs[0].instrument.is_spot:
             return ()
-        params = self.wallet_params(legs[0])
+        params = wallet_params(legs[0].market)
         symbols = [leg.symbol for leg in legs]
         by_symbol = {leg.symbol: leg for leg in legs}
         held = []
@@ -183,6 +177,13 @@ class Holdings:
             candles = await answered(self._exchange.fetch_mark_ohlcv(leg.symbol, "1m", at_ms - _MOMENT_MS, 1))
             mark = number(candles[0][4]) if candles else None
         return number(row["fundingRate"]), mark
+
+
+def wallet_params(market: Market) -> dict[str, str]:
+    """ccxt's parameters that name the wallet of a market."""
+    if market["spot"]:
+        return {"type": "spot"}
+    return {"type": market["type"], "subType": family_of(market)}
 
 
 def position_of(instrument: Instrument, told: Mapping[str, Any]) -> Position:

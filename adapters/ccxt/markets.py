@@ -1,7 +1,7 @@
 """ccxt's markets as instruments.
 
 The name of an instrument is ``exchange:family:SYMBOL``: ccxt's name of the exchange, the family of its wallet
-(``spot``, ``linear``, ``inverse``) and the venue's own symbol (ccxt's ``id``), as in
+(``spot``, ``linear``, ``inverse``) and the venue's own symbol (ccxt's ``id``) in capitals, as in
 ``bybit:linear:BTCUSDT``.  A quantity is ccxt's ``amount``: base currency where the contract size is one,
 contracts elsewhere.  An exchange that keeps one wallet for two families can be used for one of them only:
 which wallet a family has is all that `bot.model.ids.account_of` knows.
@@ -37,7 +37,7 @@ def family_of(market: Market) -> str:
 
 
 def name_of(exchange: str, market: Market) -> InstrumentId:
-    return instrument_id(exchange, family_of(market), str(market["id"]))
+    return instrument_id(exchange, family_of(market), str(market["id"]).upper())
 
 
 def number(value: Any) -> Decimal | None:
@@ -52,10 +52,16 @@ def number(value: Any) -> Decimal | None:
 
 
 def find_market(exchange: Any, name: InstrumentId) -> Market:
-    """The market of an instrument's name.  Raises `FeedError` where the exchange has none."""
-    for market in exchange.markets.values():
-        if name_of(exchange.id, market) == name and (market["spot"] or market["swap"] or market["future"]):
-            return market  # type: ignore[no-any-return]
+    """The market of an instrument's name.  Raises `FeedError` where the exchange has none, or several."""
+    found = [
+        market
+        for market in exchange.markets.values()
+        if name_of(exchange.id, market) == name and (market["spot"] or market["swap"] or market["future"])
+    ]
+    if len(found) == 1:
+        return found[0]  # type: ignore[no-any-return]
+    if found:
+        raise FeedError(f"{exchange.id} has {len(found)} markets {name}, told apart by small letters alone")
     families = ", ".join(FAMILIES)
     raise FeedError(
         f"{exchange.id} has no market {name}; name it {exchange.id}:family:SYMBOL with the venue's own "

@@ -14,9 +14,9 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.ccxt.desk import Desk, Leg
-from adapters.ccxt.exchange import Exchange, answered, failures
+from adapters.ccxt.exchange import Exchange, answered, failures, is_denied
 from adapters.ccxt.feed import BACKOFF
-from adapters.ccxt.holdings import Holdings, position_of
+from adapters.ccxt.holdings import Holdings, position_of, wallet_params
 from adapters.ccxt.markets import number
 from adapters.ccxt.orders import Orders
 from bot.model.facts import BalanceSeen, Channel, ChannelLost, ChannelOpened, PositionSeen
@@ -71,7 +71,7 @@ class Private:
                 self.losses += 1
                 heard_ms = self._desk.time.now_ns() // _MS - _MARGIN_MS
             if told != (told := type(error).__name__):
-                self._emit(ChannelLost(account, Channel.PRIVATE, told))
+                self._emit(ChannelLost(account, Channel.PRIVATE, told, is_denied(error)))
             tries += 1
             await asyncio.sleep(BACKOFF.delay_s(tries, f"{account} private"))
 
@@ -154,7 +154,7 @@ class Private:
         return watch
 
     def _balances_of(self, account: AccountId, leg: Leg) -> Watch:
-        params = self._holdings.wallet_params(leg)
+        params = wallet_params(leg.market)
 
         async def watch() -> None:
             while True:

@@ -2,7 +2,7 @@
 
 Everything an instrument needs is asked of the venue itself: markets, the account's own fee rates where the
 exchange tells them, leverage tiers, and the funding interval, which is the distance of two settlements where
-no answer states it.
+no answer states it.  Without keys fees and tiers may be given by settings and files.
 """
 
 from __future__ import annotations
@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.ccxt.desk import Leg, VenueTime
-from adapters.ccxt.exchange import Exchange, answered, library
-from adapters.ccxt.markets import Market, brackets, find_market, instrument, name_of
-from adapters.errors import FeedError
-from bot.model.ids import InstrumentId
+from msgspec import Struct
 
+from adapters.ccxt.desk import Leg, VenueTime
+from adapters.ccxt.exchange import Exchange, answered
+from adapters.ccxt.markets import Market, find_market, instrument, name_of
+from adapters.ccxt.tiers import Tiers, read_tiers
+from adapters.errors import FeedError
+from bot.model.config import FeeRate
+from bot.model.facts import AnyFact, InstrumentListed, InstrumentStatusSeen
+from bot.model.ids import InstrumentId, market_of
+
+TRADING = "TRADING"
+TIME_EVERY_S = 60.0
 _MS = 1_000_000
 _HOUR_MS = 3_600_000
 _PROBES = 3
@@ -39,34 +46,53 @@ async def measure_time(exchange: Exchange, time: VenueTime) -> None:
     exchange.options["timeDifference"] = -offset_ns // _MS
 
 
-async def read_leg(exchange: Exchange, name: InstrumentId) -> Leg:
+class Given(Struct, frozen=True):
+    """What the exchange need not tell: ``fees`` by wallet family, which hold over its own, and leverage
+    ``tiers`` of contracts for which it states none."""
+
+    fees: Mapping[str, FeeRate] = {}
+    tiers: Tiers = {}
+
+
+async def read_leg(exchange: Exchange, name: InstrumentId, given: Given) -> Leg:
     """One instrument, from ``load_markets`` on.  Raises `FeedError`, and `exchange.failures`."""
     market = find_market(exchange, name)
     symbol = market["symbol"]
-    rates: Mapping[str, Any] = market
-    if exchange.has["fetchTradingFee"] and exchange.check_required_credentials(False):
-        rates = await answered(exchange.fetch_trading_fee(symbol))
-    tiers = () if market["spot"] else brackets(await _tiers(exchange, symbol))
+    brackets = () if market["spot"] else await read_tiers(exchange, symbol) or given.tiers.get(name, ())
     interval_h = await _interval_h(exchange, market) if market["swap"] else 0
-    return Leg(instrument(exchange, market, rates, tiers, interval_h), symbol, market)
+    rates = await _rates(exchange, market, given.fees.get(market_of(name)))
+    return Leg(instrument(exchange, market, rates, brackets, interval_h), symbol, market)
 
 
-async def _tiers(exchange: Exchange, symbol: str) -> list[Mapping[str, Any]]:
-    """None where the exchange tells them to nobody, or not to somebody without keys."""
-    try:
-        if exchange.has["fetchMarketLeverageTiers"] is True:
-            return list(await answered(exchange.fetch_market_leverage_tiers(symbol)))
-        if exchange.has["fetchLeverageTiers"]:
-            return list((await answered(exchange.fetch_leverage_tiers([symbol]))).get(symbol, ()))
-    except library().AuthenticationError:
-        if exchange.check_required_credentials(False):
-            raise
-    return []
+def told_of(leg: Leg, before: Leg | None, at_ns: int) -> tuple[AnyFact, ...]:
+    """The facts of an instrument that is new or has changed, and of whether it trades where that has."""
+    facts: list[AnyFact] = []
+    if before is None or before.instrument != leg.instrument:
+        facts.append(InstrumentListed(leg.instrument))
+    if status_of(leg) != (TRADING if before is None else status_of(before)):
+        facts.append(InstrumentStatusSeen(leg.id, status_of(leg), at_ns))
+    return tuple(facts)
+
+
+def status_of(leg: Leg) -> str:
+    """ccxt says ``active`` or not; ``None`` where the venue does not say."""
+    return "INACTIVE" if leg.market["active"] is False else TRADING
+
+
+async def _rates(exchange: Exchange, market: Market, given: FeeRate | None) -> Mapping[str, Any]:
+    """Maker and taker: given, else the account's own, else what the class says of everybody's."""
+    if given is not None:
+        return {"maker": given.maker_rate, "taker": given.taker_rate}
+    if exchange.has["fetchTradingFee"] and exchange.check_required_credentials(False):
+        return await answered(exchange.fetch_trading_fee(market["symbol"]))  # type: ignore[no-any-return]
+    return market
 
 
 async def _interval_h(exchange: Exchange, market: Market) -> int:
     symbol = market["symbol"]
-    told = str((await answered(exchange.fetch_funding_rate(symbol))).get("interval") or "")
+    told = ""
+    if exchange.has["fetchFundingRate"]:
+        told = str((await answered(exchange.fetch_funding_rate(symbol))).get("interval") or "")
     if told.endswith("h") and told[:-1].isdecimal():
         return int(told[:-1])
     times: list[int] = []

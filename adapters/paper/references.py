@@ -68,8 +68,12 @@ class References:
         return mid_before
 
     def is_marked(self, instrument: InstrumentId) -> bool:
-        """Whether a mark of its own was heard."""
-        return instrument in self._marks
+        """Whether a mark was heard, or what a setting lets stand in for one."""
+        if instrument in self._marks:
+            return True
+        if self._reference == "mid":
+            return self.mid(instrument) is not None
+        return self._reference == "index" and instrument in self._indexes
 
     def mark(self, instrument: InstrumentId) -> Decimal:
         """Mark price, quote currency.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from bot.wiring.venues import (
     BINANCE,
     LiveOptions,
     account_lock,
+    ccxt_access,
     hosts_of,
     in_loop,
     journal_path,
@@ -31,6 +32,7 @@ from bot.wiring.venues import (
     keys_of,
     legs_of,
     open_network,
+    refuse_unknown_venues,
 )
 
 FREE_BYTES = 1 << 30  # ten days of one pair's journal
@@ -45,14 +47,17 @@ def examine(options: LiveOptions) -> tuple[Finding, ...]:
     path = journal_path(options, settings)
     found += [_disk(path), _alone(path), port_of_api(settings.config.api_port)]
     try:
+        refuse_unknown_venues(settings)
         keys = keys_of(settings)
-        hosts_of(settings)
-    except ConfigError as refusal:
+    except (ConfigError, FeedError) as refusal:
         return (*found, Finding("account", FAILED, str(refusal)))
     venues = dict.fromkeys(leg.split(":")[0] for leg in legs_of(settings.config))
-    found += [_account_alone(keys), *through_ccxt(venue for venue in venues if venue != BINANCE)]
+    found.append(_account_alone(keys))
     if BINANCE in venues:
         found += in_loop(_venue(settings, *key_and_secret(settings)))
+    for venue in venues:
+        if venue != BINANCE:
+            found += in_loop(_through_ccxt(settings, venue))
     return tuple(found)
 
 
@@ -100,21 +105,6 @@ def _account_alone(keys: Sequence[str]) -> Finding:
     return Finding("second instance", OK, "no other daemon on this machine uses the key")
 
 
-def through_ccxt(venues: Iterable[str]) -> list[Finding]:
-    """What exchanges without an adapter of their own can do, and what nobody here can ask of them all."""
-    found = []
-    for venue in venues:
-        from adapters.ccxt.exchange import capability
-
-        try:
-            found.append(Finding(f"capability {venue}", OK, capability(venue)))
-        except FeedError as unusable:
-            found.append(Finding(f"capability {venue}", FAILED, str(unusable)))
-        text = "traded through ccxt: withdrawal right, position mode and leverage are for a person to check"
-        found.append(Finding(f"venue {venue}", WARNED, text))
-    return found
-
-
 def port_of_api(port: int) -> Finding:
     if not port:
         return Finding("api", WARNED, "BASISBOT_API_PORT is 0: no commands and no readiness while it runs")
@@ -153,6 +143,23 @@ async def _venue(settings: Settings, key: str, secret: str) -> tuple[Finding, ..
         return (*used, *await checkup(Patient(legs, config, rests, restrictions if tells else None)))
     finally:
         await network.close()
+
+
+async def _through_ccxt(settings: Settings, venue: str) -> tuple[Finding, ...]:
+    """What an exchange without an adapter of its own says, on paper of its public side alone."""
+    from adapters.ccxt.checkup import Patient, checkup
+    from adapters.ccxt.reference import Given
+    from bot.wiring.feeds import described_by_files
+
+    config = settings.config
+    legs = tuple(leg for leg in legs_of(config) if leg.split(":")[0] == venue)
+    try:
+        tiers, _ = described_by_files(settings)
+    except FeedError as unusable:
+        return (Finding(f"venue {venue}", FAILED, str(unusable)),)
+    given = Given(config.paper_fees_bps if config.mode == "paper" else {}, tiers)
+    patient = Patient(access=ccxt_access(settings, venue), legs=legs, config=config, given=given)
+    return await checkup(patient, LiveClock(time.time_ns(), time.monotonic))
 
 
 def _host(url: str) -> str:

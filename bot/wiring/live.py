@@ -11,15 +11,17 @@ import time
 from contextlib import ExitStack
 from itertools import count
 
+from msgspec.structs import replace
+
 from adapters.backoff import Backoff
-from adapters.network import Network
+from adapters.network import Network, Unanswered, Unsent
 from bot import __version__
 from bot.knobs import ConfigError
 from bot.model.facts import SettingsChanged
 from bot.model.ids import AccountId, InstrumentId, account_of
 from bot.model.pair import PairState
 from bot.model.store import Store
-from bot.ports import Clock, LiveGateway
+from bot.ports import Clock, Emit, LiveGateway
 from bot.settings import Settings, changes, load
 from bot.shell.boot import Reopened, fresh_run_id, reopen
 from bot.shell.clock import LiveClock
@@ -31,7 +33,7 @@ from bot.wiring.venues import (
     BINANCE,
     LiveOptions,
     account_lock,
-    ccxt_credentials,
+    ccxt_access,
     hosts_of,
     in_loop,
     journal_path,
@@ -39,6 +41,8 @@ from bot.wiring.venues import (
     keys_of,
     legs_served,
     open_network,
+    refuse_misnamed_money,
+    refuse_unknown_venues,
 )
 
 _RANDOM = 36 * 36  # two characters of a run's name
@@ -52,9 +56,12 @@ def run_live(options: LiveOptions) -> Outcome:
     """
     settings = load(options.environ, options.env_file)
     configure(secrets=settings.secrets.texts())
+    refuse_unknown_venues(settings)
     keys = keys_of(settings)
     if settings.config.mode == "live":
         refuse_unfit(options)
+    if settings.config.mode == "paper":
+        refuse_misnamed_money(settings.config)
     path = journal_path(options, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -81,7 +88,7 @@ async def _run(options: LiveOptions, settings: Settings, reopened: Reopened) -> 
             gateways=_gateways(settings, network, clock, reopened.engine.store),
             alert=warn_of,
             note=note,
-            reload=lambda: _reread(options, reopened),
+            reload=lambda: _reread(options, settings, reopened),
             stop_grace_s=config.stop_grace_s,
             keep=reopened.journal.keep,
         )
@@ -93,56 +100,62 @@ async def _run(options: LiveOptions, settings: Settings, reopened: Reopened) -> 
 def _gateways(
     settings: Settings, network: Network, clock: Clock, store: Store
 ) -> dict[AccountId, LiveGateway]:
-    """One gateway for each venue, under each of its accounts."""
+    """One gateway for each venue, under each of its accounts; on paper one venue stands for all."""
+    legs = legs_served(settings.config, store)
+    if settings.config.mode == "paper":
+        paper = _on_paper(settings, legs, (network, clock), store)
+        return {account_of(leg): paper for leg in legs}
     by_venue: dict[str, list[InstrumentId]] = {}
-    for leg in legs_served(settings.config, store):
+    for leg in legs:
         by_venue.setdefault(leg.split(":")[0], []).append(leg)
     found: dict[AccountId, LiveGateway] = {}
-    for venue, legs in by_venue.items():
-        gateway: LiveGateway
-        if venue != BINANCE:
-            gateway = _on_ccxt(settings, venue, tuple(legs), clock)
-        elif settings.config.mode == "paper":
-            gateway = _on_paper(settings, tuple(legs), (network, clock), store)
-        else:
-            gateway = _on_binance(settings, tuple(legs), network, clock)
-        found.update({account_of(leg): gateway for leg in legs})
+    for venue, names in by_venue.items():
+        gateway = (
+            _on_binance(settings, tuple(names), network, clock)
+            if venue == BINANCE
+            else _on_ccxt(settings, venue, tuple(names), clock)
+        )
+        found.update({account_of(leg): gateway for leg in names})
     return found
 
 
 def _on_paper(
     settings: Settings, legs: tuple[InstrumentId, ...], world: tuple[Network, Clock], store: Store
 ) -> LiveGateway:
-    """Live prices, simulated fills; the simulated account goes on where the journal left it."""
-    from adapters.paper.live import PaperLiveGateway
+    """Live prices, simulated fills; the simulated accounts go on where the journal left them."""
+    from adapters.paper.live import PaperLiveGateway, Tap
     from adapters.paper.standing import standing_of
     from adapters.paper.terms import terms_of
-    from bot.wiring.feeds import open_feeds
+    from bot.wiring.feeds import OpenedFeeds, open_feeds
 
-    return PaperLiveGateway(
-        lambda emit, tap: open_feeds(settings, legs, None, world, emit, tap),
-        terms_of(settings.config),
-        world[1],
-        standing_of(store),
-    )
+    told = ""
+
+    async def opened(emit: Emit, tap: Tap) -> OpenedFeeds:
+        nonlocal told
+        try:
+            feeds = await open_feeds(settings, legs, None, world, emit, tap)
+        except (Unsent, Unanswered) as silence:
+            if told != (told := str(silence)):
+                note("the venue is asked again", {"reason": told})
+            raise
+        for sentence in feeds.assumptions:
+            note("paper assumes", {"text": sentence})
+        return feeds
+
+    return PaperLiveGateway(opened, terms_of(settings.config), world[1], standing_of(store))
 
 
 def _on_ccxt(settings: Settings, venue: str, legs: tuple[InstrumentId, ...], clock: Clock) -> LiveGateway:
     """An exchange that has no adapter of its own."""
-    if settings.config.mode not in ("testnet", "live"):
-        raise ConfigError(
-            f"BASISBOT_PAIRS has legs on {venue}, which is traded through ccxt: "
-            f"BASISBOT_MODE {settings.config.mode!r} is for {BINANCE} alone"
-        )
-    from adapters.ccxt.exchange import Access as CcxtAccess
     from adapters.ccxt.gateway import CcxtGateway, CcxtOptions
+    from adapters.ccxt.reference import Given
+    from bot.wiring.feeds import described_by_files
 
-    access = CcxtAccess(
-        name=venue,
-        credentials=ccxt_credentials(settings, venue),
-        is_demo=settings.config.mode == "testnet",
+    tiers, _ = described_by_files(settings)
+    options = CcxtOptions(
+        access=ccxt_access(settings, venue), legs=legs, config=settings.config, given=Given(tiers=tiers)
     )
-    return CcxtGateway(CcxtOptions(access=access, legs=legs, config=settings.config), clock)
+    return CcxtGateway(options, clock)
 
 
 def _on_binance(
@@ -217,16 +230,17 @@ def _refuse_other_account(settings: Settings, reopened: Reopened) -> None:
             )
 
 
-def _reread(options: LiveOptions, reopened: Reopened) -> SettingsChanged | str:
-    """The settings as they are now, if nothing but what a living run can take over differs."""
+def _reread(options: LiveOptions, begun: Settings, reopened: Reopened) -> SettingsChanged | str | None:
+    """The settings as they are now, if nothing but what a living run can take over differs from those it has
+    ``begun`` with or taken over since; nothing where none differs."""
     try:
-        fresh = load(options.environ, options.env_file).config
+        fresh = load(options.environ, options.env_file)
     except ConfigError as refusal:
-        return str(refusal)
+        return f"no changed setting was taken over: {refusal}"
     before = reopened.engine.store.config
     if before is None:
-        return "the run has not begun"
-    tunable, fixed = changes(before, fresh)
+        return "no changed setting was taken over: the run has not begun"
+    tunable, fixed = changes(replace(begun, config=before), fresh)
     if fixed:
-        return f"{', '.join(fixed)} can only change with a restart; nothing was taken over"
-    return SettingsChanged(fresh, "sighup") if tunable else "nothing differs"
+        return f"no changed setting was taken over: {', '.join(fixed)} can only change with a restart"
+    return SettingsChanged(fresh.config, "sighup") if tunable else None

@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 
 from adapters.binance.instruments import instruments as described
 from adapters.binance.instruments import read_source
-from adapters.binance.market import RULES, VENUE, MarketStream
+from adapters.binance.market import VENUE, MarketStream
 from adapters.errors import FeedError
 from adapters.materiality import Materiality
 from adapters.paper.agenda import NEVER_NS
@@ -25,7 +25,7 @@ from adapters.paper.funding_table import FundingTable, read_funding_table
 from adapters.paper.terms import terms_of
 from adapters.paper.venue import PaperVenue
 from adapters.recorded.capture import MANIFEST, read_manifest
-from adapters.recorded.feeds import exchange_info, open_feeds
+from adapters.recorded.feeds import exchange_info, left_out, open_feeds
 from adapters.recorded.frames import Feed
 from adapters.recorded.merge import merge
 from bot import __version__
@@ -36,7 +36,7 @@ from bot.model.commands import RaiseAlert
 from bot.model.config import Config
 from bot.model.facts import Origin
 from bot.model.ids import AccountId, InstrumentId, market_of
-from bot.model.instrument import Instrument
+from bot.model.instrument import Instrument, unlike
 from bot.model.pair import Role
 from bot.ports import Emit
 from bot.progress import Progress
@@ -44,9 +44,9 @@ from bot.settings import JOURNAL_NAME, Settings, load
 from bot.shell.engine import Engine
 from bot.shell.executor import Executor
 from bot.shell.journal import JournalWriter
-from bot.shell.logs import configure, warn_of
+from bot.shell.logs import configure, note, warn_of
 from bot.shell.replay import Hooks, ReplayOptions, RunResult, inputs_text, replay, stop_on_signals
-from bot.wiring.venues import examples_folder
+from bot.wiring.venues import examples_folder, refuse_misnamed_money
 
 if TYPE_CHECKING:
     from bot.shell.report import Written
@@ -115,6 +115,10 @@ def run_paper(options: PaperOptions, progress: Progress) -> RunSummary:
             f"BASISBOT_MODE is {settings.config.mode!r}, but recordings are traded on paper: set it to paper"
         )
     world = _World(options, settings)
+    if sentences := left_out(options.feeds):
+        configure(secrets=settings.secrets.texts())
+        for sentence in sentences:
+            note(sentence, {})
     named = options.journal or settings.journal
     path = named or options.report / JOURNAL_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -241,28 +245,16 @@ def _instruments(
     for leg in legs:
         if leg.split(":")[0] != VENUE:
             raise ConfigError(f"BASISBOT_PAIRS has the leg {leg}, but this version trades on {VENUE} alone")
-    _refuse_unknown_markets(config)
+    refuse_misnamed_money(config)
     sources = [read_source(path) for path in files]
     if not files:
         frames = {feed.name: frame for feed in feeds if (frame := exchange_info(feed)) is not None}
         sources = [(name, bytes(_decode_frame(frame).data)) for name, frame in frames.items()]
-    return described(sources, legs, config.paper_fees_bps)
-
-
-def _refuse_unknown_markets(config: Config) -> None:
-    """A misspelt market would be money or a fee that the run does not have."""
-    accounts = [f"{VENUE}:{market}" for market in RULES]
-    for balance in config.paper_balances:
-        if balance.account not in accounts:
-            raise ConfigError(
-                f"BASISBOT_PAPER_BALANCES names the account {balance.account}; "
-                f"there are {', '.join(accounts)}"
-            )
-    for market in config.paper_fees_bps:
-        if market not in RULES:
-            raise ConfigError(
-                f"BASISBOT_PAPER_FEES_BPS names the market {market}; there are {', '.join(RULES)}"
-            )
+    found = described(sources, legs, config.paper_fees_bps)
+    for pair in config.pairs:
+        if what := unlike(found[pair.long], found[pair.short]):
+            raise ConfigError(f"BASISBOT_PAIRS has the pair {pair.name}, but {what}")
+    return found
 
 
 def _streams(

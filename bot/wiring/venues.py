@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from bot.knobs import ConfigError
 from bot.model.config import Config
-from bot.model.ids import InstrumentId
+from bot.model.ids import InstrumentId, account_of, market_of
 from bot.model.pair import PairState, Role
 from bot.model.store import Store, live_orders
 from bot.settings import Settings, default_journal
@@ -26,6 +26,7 @@ from bot.shell.lock import FileLock, LockTaken
 
 if TYPE_CHECKING:
     from adapters.binance.endpoints import Hosts
+    from adapters.ccxt.exchange import Access
     from adapters.network import Network
 
 Answer = TypeVar("Answer")
@@ -66,6 +67,44 @@ def examples_folder(needed: str) -> Path:
 
 def legs_of(config: Config) -> tuple[InstrumentId, ...]:
     return tuple(dict.fromkeys(pair.instrument(role) for pair in config.pairs for role in Role))
+
+
+def refuse_unknown_venues(settings: Settings) -> None:
+    """Raises `ConfigError` or `FeedError` for a leg whose venue, or market of Binance, does not exist or is
+    not for this mode."""
+    markets = hosts_of(settings)
+    for leg in legs_of(settings.config):
+        venue = leg.split(":")[0]
+        if venue != BINANCE:
+            from adapters.ccxt.exchange import capability
+
+            capability(ccxt_access(settings, venue).name)
+        elif market_of(leg) not in markets:
+            raise ConfigError(
+                f"BASISBOT_PAIRS has the leg {leg}, but {BINANCE}'s markets are {', '.join(markets)}"
+            )
+
+
+def refuse_misnamed_money(config: Config) -> None:
+    """A misspelt account or market would be money or a fee that a paper run does not have.
+
+    Raises `ConfigError`."""
+    from adapters.binance.market import RULES
+
+    through_ccxt = [leg for leg in legs_of(config) if leg.split(":")[0] != BINANCE]
+    accounts = [*(f"{BINANCE}:{market}" for market in RULES), *map(account_of, through_ccxt)]
+    for balance in config.paper_balances:
+        if balance.account not in accounts:
+            raise ConfigError(
+                f"BASISBOT_PAPER_BALANCES names the account {balance.account}; "
+                f"there are {', '.join(dict.fromkeys(accounts))}"
+            )
+    markets = dict.fromkeys((*RULES, *map(market_of, through_ccxt)))
+    for market in config.paper_fees_bps:
+        if market not in markets:
+            raise ConfigError(
+                f"BASISBOT_PAPER_FEES_BPS names the market {market}; there are {', '.join(markets)}"
+            )
 
 
 def legs_served(config: Config, store: Store) -> tuple[InstrumentId, ...]:
@@ -135,17 +174,37 @@ def ccxt_credentials(settings: Settings, venue: str) -> dict[str, str]:
     return {word: value.get_secret_value() for word, value in words.items()}
 
 
+def ccxt_access(settings: Settings, venue: str) -> Access:
+    """How to reach an exchange that has no adapter of its own; on paper without a key.
+
+    Raises `ConfigError` for one that is to be traded and has no credentials, and in a rehearsal, whose
+    servers speak for Binance alone.
+    """
+    from adapters.ccxt.exchange import Access
+
+    mode = settings.config.mode
+    if mode == "paper":
+        return Access(name=venue)
+    if mode not in ("testnet", "live"):
+        raise ConfigError(
+            f"BASISBOT_PAIRS has legs on {venue}, which is traded through ccxt: "
+            f"BASISBOT_MODE {mode!r} is for {BINANCE} alone"
+        )
+    return Access(name=venue, credentials=ccxt_credentials(settings, venue), is_demo=mode == "testnet")
+
+
 def keys_of(settings: Settings) -> tuple[str, ...]:
-    """The API key of each venue that is traded; none on paper.  Raises `ConfigError` where one is missing."""
+    """The API keys that trade, each once; none on paper.  Raises `ConfigError` where one is missing."""
     if settings.config.mode == "paper":
         return ()
     venues = dict.fromkeys(leg.split(":")[0] for leg in legs_of(settings.config))
-    return tuple(
+    keys = (
         key_and_secret(settings)[0]
         if venue == BINANCE
         else ccxt_credentials(settings, venue).get("apiKey", venue)
         for venue in venues
     )
+    return tuple(dict.fromkeys(keys))
 
 
 def account_lock(key: str) -> FileLock:

@@ -51,11 +51,13 @@ def free_port() -> int:
 class Living:
     """A process of the program; what it says goes to the files ``out`` and ``err``."""
 
+    module = "bot"  # what runs as the program
+
     def __init__(self, cwd: Path, name: str, env: Mapping[str, str], *arguments: str | Path) -> None:
         self.out, self.err = cwd / f"{name}.out", cwd / f"{name}.err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bot", *map(str, arguments)],
+                [sys.executable, "-m", self.module, *map(str, arguments)],
                 cwd=cwd,
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env},
                 stdin=subprocess.DEVNULL,

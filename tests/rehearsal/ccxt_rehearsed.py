@@ -72,6 +72,12 @@ def called(instrument: Instrument, name: str) -> Instrument:
     return msgspec.structs.replace(instrument, id=InstrumentId(name))
 
 
+def reach(name: str, said: Mapping[str, str], credentials: Mapping[str, str]) -> Access:
+    """A class of ccxt with its URLs moved to the servers."""
+    urls = {"api": pointed_urls(getattr(library(), name)().urls["api"], said)}
+    return Access(name=name, credentials=credentials, urls=urls, allow_remote=False)
+
+
 class CcxtRehearsed:
     """Gateways of ccxt, the servers behind them, and a loop that runs all when a test asks."""
 
@@ -123,12 +129,7 @@ class CcxtRehearsed:
         """Start the gateway of the legs' class."""
         name = legs[0].id.split(":")[0]
         credentials = {"apiKey": self.said["api_key"], "secret": self._secret or self.said["secret"]}
-        access = Access(
-            name=name,
-            credentials={} if read_only else credentials,
-            urls={"api": pointed_urls(getattr(library(), name)().urls["api"], self.said)},
-            allow_remote=False,
-        )
+        access = reach(name, self.said, {} if read_only else credentials)
         options = CcxtOptions(
             access=access, legs=tuple(leg.id for leg in legs), config=make_config(bot_tag="cont")
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from adapters.rehearsal.seam import Door, Line, Peer, Request, Response
+from bot.model.instrument import Instrument
 from tests.adapters.contract import ASKS, BIDS
 from tests.rehearsal.ccxt_rehearsed import CcxtRehearsed
 
@@ -60,13 +61,13 @@ class Leaky:
 class Scene:
     """The gateway, the servers, and what is done to them.  ``orders`` counts what was sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[CcxtRehearsed] = CcxtRehearsed, *legs: Instrument) -> None:
         self.orders = 0
         self.is_shut = False
         self.is_leaking = False
         self.spoil: Reply | None = None
         self.peers: list[tuple[str, Peer]] = []
-        self.rehearsed = CcxtRehearsed(around=lambda door: Mistreated(door, self))
+        self.rehearsed = kind(*legs, around=lambda door: Mistreated(door, self))
         for leg in self.rehearsed.legs:
             self.rehearsed.show(leg, BIDS, ASKS)
 

@@ -41,6 +41,7 @@ def test_a_wrong_secret_is_a_lost_channel_with_its_reason() -> None:
     try:
         (lost, *_) = rehearsed.heard(ChannelLost)
         assert (lost.channel, lost.reason) == (Channel.ORDERS, "AuthenticationError")
+        assert lost.is_refused
         rehearsed.submit(order(rehearsed.linear, Side.BUY, "0.5", "60000"))
         (reject,) = rehearsed.heard(OrderRejected)
         assert reject.code == "NOT_CONNECTED"

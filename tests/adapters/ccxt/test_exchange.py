@@ -19,10 +19,13 @@ from adapters.ccxt.exchange import (
     Unaffordable,
     Unreadable,
     answered,
+    capability,
     library,
+    may_pass,
     open_books,
     open_exchange,
     sending,
+    worded,
 )
 from adapters.ccxt.outcomes import Attempt, Verdict, verdict
 from adapters.errors import FeedError
@@ -220,6 +223,22 @@ def test_an_answer_that_ccxt_cannot_read_is_one_kind_of_failure() -> None:
             await answered(broken())
 
     ran(story())
+
+
+def test_what_an_exchange_can_do_is_said_in_words() -> None:
+    assert "books by stream, trades, orders by request" in capability("okx")
+    assert "market data alone" in capability("kraken")
+    with pytest.raises(FeedError, match="'nowhere'"):
+        capability("nowhere")
+
+
+def test_a_failed_question_is_told_without_its_url() -> None:
+    told = library()
+    refused = told.AuthenticationError('binance {"code":-2014,"msg":"API-key format invalid."}')
+    assert worded(refused) == "-2014 API-key format invalid."
+    lost = told.RequestTimeout("binance GET https://api.binance.com/sapi?signature=deadbeef")
+    assert worded(lost) == "RequestTimeout no answer"
+    assert [may_pass(one) for one in (refused, lost, Unreadable("KeyError"))] == [False, True, True]
 
 
 @pytest.mark.parametrize("name", sorted(BY_CLIENT_ID))

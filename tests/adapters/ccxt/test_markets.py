@@ -100,6 +100,15 @@ def test_a_market_is_found_by_its_name() -> None:
             find_market(here, InstrumentId(missing))
 
 
+def test_a_name_is_in_capitals_and_means_one_market() -> None:
+    small, capital = market(id="tXRPUSD"), market(id="TXRPUSD", symbol="other")
+    assert name_of("gate", small) == "gate:linear:TXRPUSD"
+    name = InstrumentId("gate:linear:TXRPUSD")
+    assert find_market(exchange(small), name)["id"] == "tXRPUSD"
+    with pytest.raises(FeedError, match="2 markets"):
+        find_market(exchange(small, capital), name)
+
+
 def test_maintenance_is_continuous_from_tier_to_tier() -> None:
     rows = [
         ("0", "50000", "0.004", "125"),

@@ -1,0 +1,69 @@
+"""Mark, index and running funding rate of a contract, asked of an exchange through ccxt.
+
+Few exchanges say all three in one answer, and which says what differs: the funding rate's answer is asked
+first, then a mark price or ticker, then the running candles of mark and index, whose last close is the price
+now.  Nothing is asked for that is known already.  What must stay true: what no answer says stays ``None``,
+and a settlement that no answer announces 0.
+
+Source: the parsers of ccxt 4.5.90 (2026-11-20).  okx and kucoin tell neither price with the rate, okx the
+index by candles alone; aster, bingx and backpack announce the settlement of their rate as the next one;
+krakenfutures and paradex announce none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from adapters.ccxt.desk import Leg
+from adapters.ccxt.exchange import Exchange, answered
+from adapters.ccxt.markets import number
+from adapters.marks import MarkUpdate
+from bot.model.instrument import Kind
+
+_MS = 1_000_000
+_CANDLE = "1m"
+_CLOSE = 4
+
+
+async def read_prices(exchange: Exchange, leg: Leg, now_ns: int) -> MarkUpdate:
+    """What the exchange says of a contract now; ``now_ns`` where it does not say when.  Raises `failures`."""
+    update, has = MarkUpdate(now_ns), exchange.has
+    if leg.instrument.kind is Kind.PERP and has["fetchFundingRate"]:
+        update = _filled(update, await answered(exchange.fetch_funding_rate(leg.symbol)))
+    if not _is_whole(update) and (has["fetchMarkPrice"] or has["fetchTicker"]):
+        ask = exchange.fetch_mark_price if has["fetchMarkPrice"] else exchange.fetch_ticker
+        update = _filled(update, await answered(ask(leg.symbol)))
+    if update.mark is None and has["fetchMarkOHLCV"]:
+        mark = _last(await answered(exchange.fetch_mark_ohlcv(leg.symbol, _CANDLE)))
+        update = msgspec.structs.replace(update, mark=mark)
+    if update.index is None and has["fetchIndexOHLCV"]:
+        index = _last(await answered(exchange.fetch_index_ohlcv(leg.symbol, _CANDLE)))
+        update = msgspec.structs.replace(update, index=index)
+    return update
+
+
+def _is_whole(update: MarkUpdate) -> bool:
+    return update.mark is not None and update.index is not None
+
+
+def _filled(update: MarkUpdate, told: Mapping[str, Any]) -> MarkUpdate:
+    """``update`` with what ccxt's funding rate or ticker structure says beyond it."""
+    at_ms = told.get("timestamp")
+    next_ms = told.get("fundingTimestamp") or told.get("nextFundingTimestamp")
+    return MarkUpdate(
+        venue_ns=int(at_ms) * _MS if at_ms else update.venue_ns,
+        mark=number(told.get("markPrice")) if update.mark is None else update.mark,
+        index=number(told.get("indexPrice")) if update.index is None else update.index,
+        rate=number(told.get("fundingRate")) if update.rate is None else update.rate,
+        next_ns=int(next_ms) * _MS if next_ms else update.next_ns,
+    )
+
+
+def _last(candles: list[list[Any]]) -> Decimal | None:
+    """The close of the newest of ccxt's candles."""
+    newest = max(candles, key=lambda one: int(one[0]), default=None)
+    return None if newest is None else number(newest[_CLOSE])
