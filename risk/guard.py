@@ -163,9 +163,7 @@ def _mode(
 ) -> Refused | None:
     """The mode table. Where only shrinking is allowed, an exit may also take its legs one after the other:
     each order then reduces its leg, and is still judged as opening."""
-    mode = watch.effective_mode(store, pair)
-    if not pair.in_config and mode in (Mode.ACTIVE, Mode.PAUSED):
-        mode = Mode.REDUCE_ONLY
+    mode = watch.binding_mode(store, pair)
     for order in orders:
         if order.purpose not in watch.ALLOWED[mode]:
             return Refused("mode", order.purpose.value, mode.value, pair.spec.name)

@@ -17,9 +17,11 @@ from msgspec import Struct
 from bot.model.commands import RaiseAlert, SetMode
 from bot.model.config import Limits
 from bot.model.ids import AccountId, InstrumentId, PairName
+from bot.model.instrument import unlike
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
-from bot.model.store import Account, OrderState, Pair, Store, live_orders_of
+from bot.model.store import Account, Market, OrderState, Pair, Store, live_orders_of
+from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import limits as rules
 from risk.exposure import (
     MissingData,
@@ -47,6 +49,7 @@ _UNCERTAIN = OrderState.UNCERTAIN
 _FREE = (Mode.ACTIVE, Mode.PAUSED)
 
 NAKED_HALTED = "naked while halted"
+FLAT = "flat"  # why what was flattened is halted
 
 
 class Hold(Struct, frozen=True):
@@ -63,6 +66,9 @@ class Hold(Struct, frozen=True):
 def holds(store: Store, at_ns: int, pair: Pair) -> tuple[Hold, ...]:
     """Every reason why this pair may not open now, its long leg's first."""
     found = leg_holds(store, at_ns, pair.spec.long) + leg_holds(store, at_ns, pair.spec.short)
+    long, short = store.markets.get(pair.spec.long), store.markets.get(pair.spec.short)
+    if long is not None and short is not None and (what := unlike(long.instrument, short.instrument)):
+        found += (Hold("base_differs", what),)
     if store.stopping:
         found += (Hold("stopping", store.stopping),)
     for order in live_orders_of(store, pair):
@@ -119,11 +125,25 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if at_ns < account.throttled_ns:
         left_s = (account.throttled_ns - at_ns) / 1e9
         found.append(Hold("throttled", f"{account_id} {left_s:.0f} s"))
+    found += settings_holds(store, market, account)
     found += _of_others(account, instrument_id)
     offset = rules.clock_offset(limits, PairName(""), account.offset_ns)
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
     return tuple(found)
+
+
+def settings_holds(store: Store, market: Market, account: Account) -> tuple[Hold, ...]:
+    """Settings at the venue that the bot does not trade under; what nobody told is not judged, since neither
+    a simulated account nor one through ccxt ever tells any."""
+    config, name = config_of(store), market.instrument.id
+    found = tuple(Hold(one.code, account.id) for one in account_unfit(account.hedged, account.multi_assets))
+    if market.leverage is None:
+        return found
+    unfit = contract_unfit(config, market.leverage, not market.isolated)
+    return (
+        found if unfit is None else (*found, Hold(unfit.code, f"{name} {unfit.value}".rstrip(), unfit.limit))
+    )
 
 
 def _of_others(account: Account, instrument_id: InstrumentId) -> list[Hold]:
@@ -153,6 +173,12 @@ def effective_mode(store: Store, pair: Pair) -> Mode:
     return pair.mode if pair.mode.rank > store.mode.rank else store.mode
 
 
+def binding_mode(store: Store, pair: Pair) -> Mode:
+    """The mode that a pair's orders are judged by: one that has left the settings only becomes smaller."""
+    mode = effective_mode(store, pair)
+    return Mode.REDUCE_ONLY if not pair.in_config and mode in _FREE else mode
+
+
 def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
     """Changes of mode that this state calls for, each with its alert; nothing for what is latched already."""
     if store.config is None:
@@ -164,11 +190,11 @@ def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
         if mode is Mode.HALTED:
             _watch_halted(store, pair, at_ns, out)
         elif pair.mode is Mode.FLATTENING and _is_gone(store, pair):
-            out.append(SetMode(pair.spec.name, Mode.HALTED, "flat"))
+            out.append(SetMode(pair.spec.name, Mode.HALTED, FLAT))
         elif pair.long.position.qty or pair.short.position.qty:
             exposed = exposed or mode in _FREE
     if store.mode is Mode.FLATTENING and all(_is_gone(store, pair) for pair in store.pairs.values()):
-        out.append(SetMode("*", Mode.HALTED, "flat"))
+        out.append(SetMode("*", Mode.HALTED, FLAT))
     if exposed:
         _passed_limits(store, at_ns, store.config.limits, out)
     return tuple(out)

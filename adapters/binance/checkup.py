@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from adapters.binance import requests, statements
+from adapters.binance.configured import read_contracts, read_modes
 from adapters.binance.decoding import Drift
 from adapters.binance.outcomes import Outcome
 from adapters.binance.reference import Described, Given, measure_offset_ns, read_market
@@ -20,8 +21,10 @@ from adapters.binance.rest import Refused, Rest
 from adapters.errors import FeedError
 from adapters.network import Unanswered, Unsent
 from bot.model.config import Config
+from bot.model.facts import ContractSet
 from bot.model.ids import InstrumentId, market_of, symbol_of
-from bot.model.instrument import Instrument
+from bot.model.instrument import Instrument, unlike
+from bot.model.venue_settings import account_unfit, contract_unfit
 from bot.ports import Finding, Verdict
 
 MS = 1_000_000
@@ -58,17 +61,16 @@ async def checkup(patient: Patient) -> tuple[Finding, ...]:
     found += key
     if any(one.check == "key" and one.verdict is FAILED for one in key):
         return tuple(found)  # every other question would be refused for the same reason
+    known: dict[InstrumentId, Instrument] = {}
     for market, rest in patient.rests.items():
         legs = tuple(leg for leg in patient.legs if market_of(leg) == market)
-        found += await _asked(f"instruments {market}", _instruments(patient, rest, legs))
+        found += await _asked(f"instruments {market}", _instruments(patient, rest, legs, known))
         if market != "spot":
-            found += await _asked(f"position mode {market}", _position_mode(rest))
-            if market == "usdm":
-                found += await _asked(f"assets mode {market}", _assets_mode(rest))
+            found += await _asked(f"account modes {market}", _modes(rest))
             found += await _asked(f"leverage {market}", _leverage(patient, rest, legs))
         found.append(Finding(f"capability {market}", OK, CAPABILITIES[market]))
         found.append(_budget(rest))
-    return tuple(found)
+    return (*found, *_hedges(patient.config, known))
 
 
 async def _asked(check: str, question: Coroutine[Any, Any, Answer]) -> Answer:
@@ -136,9 +138,13 @@ async def _key(patient: Patient) -> Answer:
     return found
 
 
-async def _instruments(patient: Patient, rest: Rest, legs: tuple[InstrumentId, ...]) -> Answer:
-    """Listed, trading, and able to carry a clip; with the fees that this account pays."""
+async def _instruments(
+    patient: Patient, rest: Rest, legs: tuple[InstrumentId, ...], known: dict[InstrumentId, Instrument]
+) -> Answer:
+    """Listed, trading, and able to carry a clip; with the fees that this account pays.  What is listed is
+    added to ``known``."""
     described = await read_market(rest, legs, Given())
+    known.update(described.instruments)
     return [_instrument(patient, described, leg) for leg in legs]
 
 
@@ -159,49 +165,60 @@ def _instrument(patient: Patient, described: Described, leg: InstrumentId) -> Fi
     return Finding(check, OK, text)
 
 
+def _hedges(config: Config, known: Mapping[InstrumentId, Instrument]) -> Answer:
+    """Pairs whose legs are of two coins: neither hedges the other."""
+    pairs = [pair for pair in config.pairs if pair.long in known and pair.short in known]
+    return [
+        Finding(f"pair {pair.name}", FAILED, f"{what}: correct BASISBOT_PAIRS")
+        for pair in pairs
+        if (what := unlike(known[pair.long], known[pair.short]))
+    ]
+
+
 def _bps(instrument: Instrument, maker: bool) -> str:
     rate = instrument.maker_rate if maker else instrument.taker_rate
     return f"{float(rate) * 1e4:g}"
 
 
-async def _position_mode(rest: Rest) -> Answer:
-    check = f"position mode {rest.market}"
-    if statements.hedge_mode(await rest.read(requests.position_mode(rest.market))):
-        return [Finding(check, FAILED, "the account is in hedge mode: set the position mode to one-way")]
-    return [Finding(check, OK, "one-way")]
-
-
-async def _assets_mode(rest: Rest) -> Answer:
-    check = f"assets mode {rest.market}"
-    if statements.multi_assets_mode(await rest.read(requests.multi_assets())):
+async def _modes(rest: Rest) -> Answer:
+    """Position and asset mode as the venue has them."""
+    stands = await read_modes(rest)
+    unfit = {one.code for one in account_unfit(stands.is_hedged, stands.is_multi_assets)}
+    positions, assets = f"position mode {rest.market}", f"assets mode {rest.market}"
+    if "hedge_mode" in unfit:
+        text = "the account is in hedge mode: set the position mode to one-way"
+        found = [Finding(positions, FAILED, text)]
+    else:
+        found = [Finding(positions, OK, "one-way")]
+    if "multi_assets" in unfit:
         text = "the account is in multi-assets mode, where one asset pays for another: set single-asset mode"
-        return [Finding(check, FAILED, text)]
-    return [Finding(check, OK, "single-asset")]
+        found.append(Finding(assets, FAILED, text))
+    elif rest.market == "usdm":
+        found.append(Finding(assets, OK, "single-asset"))
+    return found
 
 
 async def _leverage(patient: Patient, rest: Rest, legs: tuple[InstrumentId, ...]) -> Answer:
     """Margin mode and leverage as the venue has them, against what the settings count on."""
-    stated = statements.symbol_configs(rest.market, await rest.read(requests.symbol_config(rest.market)))
-    by_leg = {each.instrument: each for each in stated}
-    wanted, limit = patient.config.contract_leverage, patient.config.limits.leverage_max
-    found = []
-    for leg in legs:
-        check, stands = f"leverage {leg}", by_leg.get(leg)
-        if stands is None:
-            found.append(Finding(check, FAILED, "the venue does not tell margin mode and leverage of it"))
-        elif not stands.cross:
-            found.append(Finding(check, FAILED, "the margin mode is isolated: set it to cross"))
-        elif wanted is not None and stands.leverage != wanted:
-            text = f"{stands.leverage}×, but BASISBOT_CONTRACT_LEVERAGE is {wanted}: set one as the other"
-            found.append(Finding(check, FAILED, text))
-        elif stands.leverage < limit:
-            text = (
-                f"{stands.leverage}× is below BASISBOT_LIMITS__LEVERAGE_MAX={limit:g}: raise it at the venue"
-            )
-            found.append(Finding(check, FAILED, text))
-        else:
-            found.append(Finding(check, OK, f"cross, {stands.leverage}×"))
-    return found
+    contracts = await read_contracts(rest)
+    return [_contract(patient.config, f"leverage {leg}", contracts.get(leg)) for leg in legs]
+
+
+def _contract(config: Config, check: str, stands: ContractSet | None) -> Finding:
+    if stands is None:
+        return Finding(check, FAILED, "the venue does not tell margin mode and leverage of it")
+    unfit = contract_unfit(config, stands.leverage, stands.is_cross)
+    if unfit is None:
+        return Finding(check, OK, f"cross, {stands.leverage}×")
+    match unfit.code:
+        case "isolated_margin":
+            text = "the margin mode is isolated: set it to cross"
+        case "leverage_differs":
+            text = f"{unfit.value}×, but BASISBOT_CONTRACT_LEVERAGE is {unfit.limit}: set one as the other"
+        case _:
+            variable = f"BASISBOT_LIMITS__LEVERAGE_MAX={unfit.limit}"
+            text = f"{unfit.value}× is below {variable}: raise it at the venue"
+    return Finding(check, FAILED, text)
 
 
 def _budget(rest: Rest) -> Finding:

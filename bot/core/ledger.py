@@ -189,8 +189,8 @@ def spot_held(store: Store, asset: str) -> Decimal:
     total = ZERO
     for name in store.routes.held_in.get(asset, ()):
         for leg in store.pairs[name].legs:
-            instrument = store.markets[leg.instrument].instrument
-            if instrument.is_spot and instrument.base == asset:
+            market = store.markets.get(leg.instrument)  # the other leg's venue may not have described it yet
+            if market is not None and market.instrument.is_spot and market.instrument.base == asset:
                 total += leg.position.qty
     return total
 

@@ -233,7 +233,8 @@ def _exit_clip(store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy
 
 
 def _drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle | None:
-    """Bring the delta back when it left its band; the contract leg trades, since it is the cheaper one."""
+    """Bring the delta back when it left its band.  The contract leg trades, since it is the cheaper one; a
+    pair that is to become smaller gives from the leg that is too large, if that can be traded."""
     delta, band = float(pair_delta_base(store, pair)), views.drift_band_base(store, pair)
     if abs(delta) <= band:
         return None
@@ -243,8 +244,14 @@ def _drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Group | Idle
         return Idle("repair_pause")
     leg_base = views.leg_size_base(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
     why = DriftBand(delta, band, abs(delta) / leg_base * 1e4 if leg_base else 0.0)
-    role = Role.SHORT if _is_contract(store, pair.short) else Role.LONG
-    return _one_leg(store, config, pair, role, delta, (Purpose.DRIFT, why))
+    cheaper = Role.SHORT if _is_contract(store, pair.short) else Role.LONG
+    if watch.binding_mode(store, pair) in (Mode.ACTIVE, Mode.PAUSED):
+        return _one_leg(store, config, pair, cheaper, delta, (Purpose.DRIFT, why))
+    larger = Role.LONG if delta > 0 else Role.SHORT
+    found = _one_leg(store, config, pair, larger, delta, (Purpose.DRIFT, why))
+    if isinstance(found, Idle) or not _takes_back(store, pair, found):
+        return _one_leg(store, config, pair, larger.other, delta, (Purpose.DRIFT, why))
+    return found
 
 
 def _has_lost_a_leg(store: Store, pair: Pair) -> bool:

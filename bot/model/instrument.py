@@ -100,6 +100,11 @@ def base_per_qty(instrument: Instrument, price: float) -> float:
     return size / price if instrument.inverse else size
 
 
+def unlike(long: Instrument, short: Instrument) -> str:
+    """Why two legs cannot hedge each other, to follow "the pair"; empty where they can."""
+    return "" if long.base == short.base else f"its legs are of {long.base} and {short.base}"
+
+
 def notional_quote(instrument: Instrument, qty: Decimal, price: Decimal) -> Decimal:
     """Quote value of ``qty`` at ``price``; same sign as ``qty``."""
     if instrument.inverse:

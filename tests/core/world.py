@@ -41,8 +41,6 @@ from bot.model.pair import PairSpec
 from bot.model.store import Store
 from tests.instruments import INVERSE, LINEAR, SPOT, instrument
 
-__all__ = ["INVERSE", "LINEAR", "SPOT", "instrument"]
-
 D = Decimal
 SECOND_NS = 1_000_000_000
 BTC = PairName("BTC")

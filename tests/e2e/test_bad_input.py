@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.recorded.capture import CaptureWriter
+from adapters.recorded.writer import CaptureWriter
+from tests.conftest import ROOT
 from tests.e2e import feeds
 from tests.e2e.process import Done, basisbot, lawful, paper
 
@@ -354,6 +355,15 @@ def test_an_instrument_file_that_cannot_be_read(tmp_path: Path) -> None:
     file.write_text('{"exchangeInfo": {"symbols": [', encoding="utf-8")
     done = run(tmp_path, feeds.lines(SCENE), {"PAPER_INSTRUMENTS": str(file)})
     assert_refused(done, 4, str(file))
+
+
+def test_a_pair_of_two_coins(tmp_path: Path) -> None:
+    """Equal quantities of both would look like no exposure at all."""
+    venue, other = ROOT / "examples/venue", tmp_path / "venue.json"
+    usdm = (venue / "binance-usdm.json").read_text(encoding="utf-8")
+    other.write_text(usdm.replace('"baseAsset": "BTC"', '"baseAsset": "ETH"'), encoding="utf-8")
+    done = run(tmp_path, feeds.lines(SCENE), {"PAPER_INSTRUMENTS": f"{venue / 'binance-spot.json'},{other}"})
+    assert_refused(done, 4, "BASISBOT_PAIRS", "its legs are of BTC and ETH")
 
 
 # --- the journal -----------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ def codes(store: Store, at_ns: int = NOW) -> list[str]:
     return [hold.code for hold in holds(store, at_ns, store.pairs[BTC])]
 
 
+def set_at_venue(store: Store, leverage: int, isolated: bool = False) -> None:
+    store.markets[LINEAR].leverage, store.markets[LINEAR].isolated = leverage, isolated
+
+
 # --- holds ------------------------------------------------------------------------------------------------
 
 
@@ -44,6 +48,10 @@ SPOILED: list[tuple[str, Callable[[Store], Any]]] = [
     ),
     ("not_reconciled", lambda store: setattr(build.account(store, "binance:usdm"), "reconciled", False)),
     ("not_reconciled", lambda store: store.accounts.pop(build.AccountId("binance:usdm"))),
+    ("isolated_margin", lambda store: set_at_venue(store, 20, isolated=True)),
+    ("leverage_low", lambda store: set_at_venue(store, 1)),
+    ("hedge_mode", lambda store: setattr(build.account(store, "binance:usdm"), "hedged", True)),
+    ("multi_assets", lambda store: setattr(build.account(store, "binance:usdm"), "multi_assets", True)),
     ("uncertain_order", lambda store: build.live(store, build.entry()[0], OrderState.UNCERTAIN)),
 ]
 
@@ -53,6 +61,16 @@ def test_each_hold_by_itself(code: str, spoil: Callable[[Store], Any]) -> None:
     store = build.make_store()
     spoil(store)
     assert codes(store) == [code]
+
+
+def test_leverage_at_the_venue_is_told_with_what_it_is_measured_against() -> None:
+    store = build.make_store()
+    assert store.config is not None
+    limit = round(store.config.limits.leverage_max)
+    set_at_venue(store, limit)
+    assert codes(store) == []
+    set_at_venue(store, limit - 1)
+    assert holds(store, NOW, store.pairs[BTC]) == (Hold("leverage_low", f"{LINEAR} {limit - 1}", str(limit)),)
 
 
 def test_a_quote_currency_without_a_rate_holds() -> None:
