@@ -3,7 +3,8 @@
 The venue answers one question at a time, and money may move between two of them.  So the balances are asked
 first and last, and the answers count only if they are equal and nothing was heard of the account meanwhile;
 else all is asked again, and in the end nothing is said, since a report that straddles a change would look
-like a loss.  Before it come the payments and fills that nobody told while there was nobody to hear them.
+like a loss.  Before it come how the account is set, and the payments and fills that nobody told while there
+was nobody to hear them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from adapters.binance import events, replies, requests, statements
+from adapters.binance.configured import Configured
 from adapters.binance.decoding import VENUE, Drift
 from adapters.binance.kept import NO_SOCKET
 from adapters.binance.payments import Payment, Payments
@@ -55,6 +57,7 @@ class Account(Struct, frozen=True):
     told: Told
     positions: Positions
     payments: Payments
+    configured: Configured
     balances: dict[str, Decimal]  # as last told
     emit: Emit
     forgetful: bool = False
@@ -88,6 +91,7 @@ class AccountAnswers:
             return
         self._is_asking = True
         try:
+            await self._of.configured.read()
             for attempt in range(ATTEMPTS):
                 await asyncio.sleep(PAUSE_S if attempt else 0)
                 found = await self._round(query)

@@ -82,6 +82,17 @@ class IndexPrice(Struct, gc=False):
     event_ms: Ms = field(name="E")
 
 
+class ContractInfo(Struct, gc=False):
+    """``contractInfo`` of futures: a contract was listed, is being settled, or has other brackets.  After the
+    announced migration one stream tells those of both markets.  Source: ``!contractInfo`` of
+    binance_sdk_derivatives_trading_usds_futures 18.1.0 and _coin_futures 14.1.0 (2026-11-20)."""
+
+    symbol: str = field(name="s")
+    status: str = field(name="cs")
+    contract_type: str = field(name="ct", default="")
+    delivery_ms: Ms = field(name="dt", default=0)
+
+
 class DepthSnapshot(Struct, gc=False):
     """Answer of the REST depth request.  Spot gives no time."""
 
@@ -106,6 +117,7 @@ class _Bare(Struct, gc=False):
 
 
 EXCHANGE_INFO = "exchangeInfo"
+CONTRACT_INFO = "!contractInfo"
 _STREAMS = {
     "depthUpdate": "depth",
     "bookTicker": "bookTicker",
@@ -119,6 +131,7 @@ decode_touch = Decoder(Envelope[BookTicker], strict=False).decode
 decode_trade = Decoder(Envelope[Trade], strict=False).decode
 decode_mark = Decoder(Envelope[MarkPrice], strict=False).decode
 decode_index = Decoder(Envelope[IndexPrice], strict=False).decode
+decode_contract = Decoder(Envelope[ContractInfo]).decode
 decode_snapshot = Decoder(Envelope[DepthSnapshot], strict=False).decode
 decode_anything = Decoder(Envelope[msgspec.Raw]).decode  # for frames whose content is not used
 _decode_bare = Decoder(_Bare, strict=False).decode
@@ -167,6 +180,8 @@ def _stream_of(bare: _Bare, only_symbol: str | None) -> str:
         return f"{symbol.lower()}@snapshot" if symbol else ""
     if bare.limits is not None:
         return EXCHANGE_INFO
+    if bare.event == "contractInfo":
+        return CONTRACT_INFO
     if bare.event == "indexPriceUpdate":
         return f"{bare.index_pair.lower()}@indexPrice"
     if bare.event in _STREAMS:

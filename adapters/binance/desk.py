@@ -16,19 +16,20 @@ from msgspec import Struct
 
 from adapters.binance import requests, statements
 from adapters.binance.account import Account, AccountAnswers
+from adapters.binance.configured import Configured
 from adapters.binance.decoding import VENUE
 from adapters.binance.endpoints import Hosts
 from adapters.binance.feed import FeedOptions, MarketFeed
-from adapters.binance.kept import BACKOFF, DENIED_S, NO_SOCKET, KeptSocket, reason_of
+from adapters.binance.kept import BACKOFF, DENIED_S, NO_SOCKET, KeptSocket, is_denied, reason_of
 from adapters.binance.orders import Answers, RestOrders, SocketOrders
-from adapters.binance.outcomes import Outcome
+from adapters.binance.outcomes import says_closed
 from adapters.binance.payments import Payments
 from adapters.binance.positions import Positions
 from adapters.binance.private import Hearing, PrivateStream
 from adapters.binance.queries import OrderAnswers, trades_of
 from adapters.binance.reference import Given, Reference, follow_clock, measure_offset_ns
 from adapters.binance.replies import Failure, Trade
-from adapters.binance.rest import Access, Refused, Rest, VenueClock
+from adapters.binance.rest import Access, Rest, VenueClock
 from adapters.binance.settlements import follow_settlements
 from adapters.binance.told import Told
 from adapters.errors import FeedError
@@ -36,12 +37,23 @@ from adapters.materiality import Materiality
 from adapters.network import Network
 from adapters.ratelimit import RateBudget
 from bot.model.commands import CancelOrder, Outward, PlaceOrder, QueryAccount, QueryOrder
-from bot.model.facts import AccountReported, AnyFact, Channel, ChannelLost, InstrumentListed, Throttled
+from bot.model.facts import (
+    AccountReported,
+    AnyFact,
+    Channel,
+    ChannelLost,
+    ChannelOpened,
+    InstrumentListed,
+    InstrumentStatusSeen,
+    OrderRejected,
+    Throttled,
+)
 from bot.model.ids import AccountId, InstrumentId
 from bot.model.instrument import Instrument
 from bot.ports import Clock, Emit, Reading
 
 Tap = Callable[[int, str, bytes], None]
+OTHER_POSITION_MODE = "-4061"  # the order's position side is not of the account's mode
 
 
 class DeskOptions(Struct, frozen=True, kw_only=True):
@@ -69,8 +81,18 @@ class _Parts:
         self.told = Told(emit, self._trades_of, spawn, positions.filled)
         payments = Payments(rest, instruments, positions, spawn, emit)
         options = desk.options
+        self.configured = Configured(rest, instruments, spawn, emit)
         self.account = Account(
-            rest, instruments, options.bot_tag, self.told, positions, payments, {}, emit, options.forgetful
+            rest=rest,
+            instruments=instruments,
+            bot_tag=options.bot_tag,
+            told=self.told,
+            positions=positions,
+            payments=payments,
+            configured=self.configured,
+            balances={},
+            emit=emit,
+            forgetful=options.forgetful,
         )
         self.wallet = AccountAnswers(self.account)
         self.queries = OrderAnswers(self.account)
@@ -108,6 +130,26 @@ class _Parts:
         return {Channel.PRIVATE: self.private.kept.losses, Channel.ORDERS: self._keeper.losses}
 
 
+def _watched(reference: Reference, emit: Emit) -> Emit:
+    """What a feed tells, with the statuses of instruments by way of ``reference``, which has them from two
+    sides, and reads what was told while no stream was there to hear it."""
+    is_lost = False
+
+    def tell(fact: AnyFact) -> None:
+        nonlocal is_lost
+        if isinstance(fact, InstrumentStatusSeen):
+            reference.hear(fact)
+            return
+        if isinstance(fact, ChannelLost):
+            is_lost = True
+        elif isinstance(fact, ChannelOpened) and is_lost:
+            is_lost = False
+            reference.asked.set()
+        emit(fact)
+
+    return tell
+
+
 class Desk:
     """One market.  ``rest`` asks its questions; ``instruments`` are those that the venue lists, by id."""
 
@@ -136,6 +178,8 @@ class Desk:
                 self.instruments[fact.instrument.id] = fact.instrument
             elif isinstance(fact, AccountReported):
                 self.reported.set()
+            elif isinstance(fact, OrderRejected):
+                self._look_again(fact, reference)
             emit(fact)
 
         def blocked(until_ns: int, why: Failure) -> None:
@@ -147,7 +191,7 @@ class Desk:
         for channel in Channel:
             emit(ChannelLost(self.account, channel, "not connected yet"))
         await self._start(reference, emit)
-        self._feed = feed = self._make_feed(emit)
+        self._feed = feed = self._make_feed(_watched(reference, emit))
         try:
             async with asyncio.TaskGroup() as group:
                 self._parts = parts = _Parts(self, tell, group, self._network)
@@ -163,6 +207,13 @@ class Desk:
                     self._parts = None  # nothing is sent any more
         finally:
             await parts.private.close_key()
+
+    def _look_again(self, refused: OrderRejected, reference: Reference) -> None:
+        """What a refusal says of the instrument or the account is read at once, not at its next time."""
+        if says_closed(self.options.market, refused.code, refused.reason):
+            reference.asked.set()
+        elif refused.code == OTHER_POSITION_MODE and self._parts is not None:
+            self._parts.configured.due()
 
     async def _refuse_hedge_mode(self) -> None:
         """In hedge mode a reduce-only sell may open a short.  Raises `FeedError`."""
@@ -183,12 +234,11 @@ class Desk:
             except (*NO_SOCKET, FeedError) as error:
                 attempt += 1
                 reason = reason_of(error)
+                is_refused = is_denied(error) or isinstance(error, FeedError)  # either wants a person
                 if reason != told:
-                    emit(ChannelLost(self.account, Channel.MARKET, reason))
+                    emit(ChannelLost(self.account, Channel.MARKET, reason, is_refused))
                 told = reason
-                denied = isinstance(error, Refused) and error.outcome is Outcome.DENIED
-                patient = denied or isinstance(error, FeedError)
-                await asyncio.sleep(DENIED_S if patient else BACKOFF.delay_s(attempt, self.account))
+                await asyncio.sleep(DENIED_S if is_refused else BACKOFF.delay_s(attempt, self.account))
             else:
                 return
 

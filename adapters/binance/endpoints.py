@@ -190,6 +190,7 @@ _USDM_PATHS = {
     "ticker": StreamPath.MARKET,
     "miniTicker": StreamPath.MARKET,
     "forceOrder": StreamPath.MARKET,
+    "contractInfo": StreamPath.MARKET,
 }
 
 
@@ -227,13 +228,15 @@ def ws_api_url(market: str, hosts: Hosts) -> str:
 
 
 def stream_path(market: str, stream: str) -> StreamPath:
-    """Which connection carries ``stream`` (``btcusdt@depth@100ms``); PUBLIC for all of spot and COIN-M.
+    """Which connection carries ``stream`` (``btcusdt@depth@100ms``, ``!contractInfo``); PUBLIC for all of
+    spot and COIN-M.
 
     Raises ``KeyError`` for a USD-M stream whose path is not known, since a wrong one would stay silent.
     """
     if market != "usdm":
         return StreamPath.PUBLIC
-    kind = stream.split("@")[1]
+    head, _, rest = stream.partition("@")
+    kind = rest.partition("@")[0] or head.removeprefix("!")
     return _USDM_PATHS[kind.rstrip("0123456789").split("_")[0]]
 
 

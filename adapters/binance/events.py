@@ -6,8 +6,8 @@ fill that it was not told before it tells the end.  What must stay true: an even
 the venue says twice (transfers on futures, funding) is told from its income history and not from here.
 
 Sources, read on 2026-11-20: binance_sdk_spot 13.3.0 (websocket_api models), usds_futures 18.1.0 and
-coin_futures 14.1.0 (websocket_streams models); names of forced orders and serverShutdown from the venue's
-stream pages (2026-06)."""
+coin_futures 14.1.0 (websocket_streams models); names of forced orders, serverShutdown and the reasons of
+ACCOUNT_UPDATE from the venue's stream pages (2026-06)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _FOREIGN = {  # event: where its symbol stands
     "GRID_UPDATE": "gu",
     "listStatus": "",
 }
-_UNUSED = frozenset({"TRADE_LITE", "ACCOUNT_CONFIG_UPDATE", "externalLockUpdate", "USER_LIABILITY_CHANGE"})
+_UNUSED = frozenset({"TRADE_LITE", "externalLockUpdate", "USER_LIABILITY_CHANGE"})
 _ENDING = frozenset({"eventStreamTerminated", "serverShutdown"})
 
 
@@ -127,7 +127,7 @@ class PositionStatement(Struct, frozen=True):
 
 class AccountEvent(Event, frozen=True):
     """ACCOUNT_UPDATE: wallet balances and positions that changed, and why (``reason``: ORDER, FUNDING_FEE,
-    DEPOSIT ...).  ``changes`` are balance changes that are neither profit nor fee."""
+    DEPOSIT, MARGIN_TYPE_CHANGE ...).  ``changes`` are balance changes that are neither profit nor fee."""
 
     account: AccountId
     reason: str
@@ -141,6 +141,11 @@ class MarginCall(Event, frozen=True):
 
     account: AccountId
     positions: tuple[InstrumentId, ...]
+
+
+class SettingsMoved(Event, frozen=True):
+    """ACCOUNT_CONFIG_UPDATE: the leverage of a contract, or multi-assets mode, is not as it was.  It does not
+    tell all of either, so what is set is asked for."""
 
 
 class ListenKeyExpired(Event, frozen=True):
@@ -167,8 +172,8 @@ class Unused(Event, frozen=True):
 
 
 AnyEvent = (
-    OrderEvent | WalletEvent | BalanceMoved | AccountEvent | MarginCall | ListenKeyExpired | StreamEnding
-    | ForeignEvent | Unused
+    OrderEvent | WalletEvent | BalanceMoved | AccountEvent | MarginCall | SettingsMoved | ListenKeyExpired
+    | StreamEnding | ForeignEvent | Unused
 )  # fmt: skip
 
 
@@ -199,6 +204,8 @@ def event(market: str, payload: bytes) -> AnyEvent:
         case "MARGIN_CALL":
             called = bodies.read_call(payload).positions
             return MarginCall(at_ns, account, tuple(instrument(market, row.symbol) for row in called))
+        case "ACCOUNT_CONFIG_UPDATE":
+            return SettingsMoved(at_ns)
         case "listenKeyExpired":
             return ListenKeyExpired(at_ns)
         case word if word in _ENDING:
@@ -232,7 +239,7 @@ def facts_of(event: AnyEvent) -> tuple[AnyFact, ...]:
         case MarginCall():
             named = ", ".join(event.positions) or "no position named"
             return (MarginCalled(event.account, f"margin call: {named}", event.venue_ns),)
-        case ListenKeyExpired() | StreamEnding() | ForeignEvent() | Unused():
+        case SettingsMoved() | ListenKeyExpired() | StreamEnding() | ForeignEvent() | Unused():
             return ()
         case _:
             assert_never(event)

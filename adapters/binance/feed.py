@@ -19,6 +19,7 @@ from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from adapters.binance import requests
+from adapters.binance.codec import CONTRACT_INFO
 from adapters.binance.endpoints import Hosts, StreamPath, stream_path, stream_url
 from adapters.binance.lines import Line, LineTimes, Route
 from adapters.binance.market import MarketStream
@@ -289,6 +290,8 @@ def streams(options: FeedOptions) -> tuple[str, ...]:
             names[f"{symbol}@markPrice@1s"] = None
         if options.market == "coinm":
             names[f"{symbol.partition('_')[0]}@indexPrice@1s"] = None
+    if options.market != "spot":
+        names[CONTRACT_INFO] = None
     return tuple(names)
 
 
@@ -306,12 +309,17 @@ def routes(options: FeedOptions) -> list[Route]:
                     name=f"{options.market}/{path.value}/{request_id}",
                     url=stream_url(options.market, options.hosts, path),
                     streams=part,
-                    expected=tuple(name for name in part if not name.endswith("@aggTrade")),
+                    expected=tuple(name for name in part if not _is_seldom(name)),
                     subscription=requests.subscribe_streams(request_id, part),
                     request_id=request_id,
                 )
             )
     return found
+
+
+def _is_seldom(stream: str) -> bool:
+    """Whether a stream may be silent for long and be right."""
+    return stream.endswith("@aggTrade") or stream == CONTRACT_INFO
 
 
 def _parts(names: list[str]) -> Iterable[tuple[str, ...]]:

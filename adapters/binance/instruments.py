@@ -27,6 +27,9 @@ from bot.model.money import ONE, ZERO
 VENUE = "binance"
 FEES_VARIABLE = "BASISBOT_PAPER_FEES_BPS"
 _FUNDING_INTERVAL_H = 8
+TRADING = "TRADING"
+DELISTING = "DELISTING"  # ours, not the venue's: it trades still, and the day of its last settlement is set
+_NEVER_MS = 4_102_444_800_000  # perpetuals without such a day are to be delivered after 2100
 _DATED = ("CURRENT_QUARTER", "NEXT_QUARTER", "CURRENT_MONTH", "NEXT_MONTH")
 _MS = 1_000_000
 
@@ -230,6 +233,12 @@ def _instrument(name: InstrumentId, symbol: _Symbol, fee: FeeRate, tiers: list[_
         expiry_ns=_given(name, "deliveryDate", symbol.delivery_ms) * _MS if kind is Kind.DATED else None,
         funding_interval_h=_FUNDING_INTERVAL_H if kind is Kind.PERP else 0,
     )
+
+
+def status_of(status: str, contract_type: str | None, delivery_ms: int | None) -> str:
+    """The venue's word for whether something trades, or `DELISTING`."""
+    is_ending = contract_type == "PERPETUAL" and 0 < (delivery_ms or 0) < _NEVER_MS
+    return DELISTING if status == TRADING and is_ending else status
 
 
 def _kind(name: InstrumentId, symbol: _Symbol) -> Kind:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from adapters.backoff import Backoff
 from adapters.binance.decoding import Drift
@@ -33,9 +33,14 @@ NO_SOCKET = (Unsent, Unanswered, Closed, Refused, Drift)
 
 def reason_of(error: Exception) -> str:
     """Why there is no socket, for people; no address or key is quoted."""
-    if isinstance(error, Refused) and error.outcome is Outcome.DENIED:
+    if is_denied(error):
         return f"the venue refuses the key: {error.failure.code} {error.failure.text}"
     return f"{type(error).__name__.lower()}: {error}"
+
+
+def is_denied(error: Exception | None) -> TypeGuard[Refused]:
+    """Whether the venue refuses whoever asks, so that asking again helps nobody."""
+    return isinstance(error, Refused) and error.outcome is Outcome.DENIED
 
 
 class Link(Protocol):
@@ -145,7 +150,7 @@ class KeptSocket:
             except NO_SOCKET as error:
                 attempt += 1
                 if self._held is None or self._held.reader.done():
-                    self._lose(reason_of(error))
+                    self._lose(reason_of(error), is_refused=is_denied(error))
                 await asyncio.sleep(self._pause_s(error, attempt))
                 continue
             if self._held is not None and not self._held.reader.done():
@@ -175,7 +180,7 @@ class KeptSocket:
         self._link.left()
 
     def _pause_s(self, error: Exception | None, attempt: int) -> float:
-        if isinstance(error, Refused) and error.outcome is Outcome.DENIED:
+        if is_denied(error):
             return DENIED_S
         if attempt == 0:
             return 0.0
@@ -196,14 +201,14 @@ class KeptSocket:
         if is_loss and self._held is not None and self._held.reader is reader:
             self._lose()
 
-    def _lose(self, reason: str = "") -> None:
+    def _lose(self, reason: str = "", *, is_refused: bool = False) -> None:
         """There is no socket: tell it, and tell it again only for another reason."""
         held, self._held = self._held, None
         if held is not None:
-            reason = held.reader.result()
+            reason, is_refused = held.reader.result(), False
             self._leaving.create_task(held.leave(0.0))
             self.losses += 1
             self._link.lost()
         if reason != self._reason:
             self._reason = reason
-            self._emit(ChannelLost(self._link.account, self._link.channel, reason))
+            self._emit(ChannelLost(self._link.account, self._link.channel, reason, is_refused))

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import DecodeError, Struct, ValidationError
 
-from adapters.binance.codec import EXCHANGE_INFO, decode_snapshot, decode_touch, enveloped
+from adapters.binance.codec import CONTRACT_INFO, EXCHANGE_INFO, decode_touch, enveloped
 from adapters.binance.streams import (
+    ContractStream,
     DepthStream,
+    DescriptionStream,
     IgnoredStream,
     IndexStream,
-    KnownStream,
     MarkStream,
     Offset,
+    SnapshotStream,
     Stream,
     TradeStream,
 )
@@ -128,7 +130,9 @@ class MarketStream:
         symbol, _, rest = name.partition("@")
         kind = rest.partition("@")[0]
         if name == EXCHANGE_INFO:
-            return KnownStream()
+            return DescriptionStream(self._streams)
+        if name == CONTRACT_INFO:
+            return ContractStream(self._symbols, self._emit)
         if kind == "indexPrice":
             return self._open_index(symbol)
         if kind not in ("depth", "bookTicker", "snapshot", "trade", "aggTrade", "markPrice"):
@@ -143,7 +147,7 @@ class MarketStream:
             case "bookTicker":
                 return Stream(decode_touch, channel.on_touch)
             case "snapshot":
-                return Stream(decode_snapshot, channel.on_snapshot)
+                return SnapshotStream(channel)
             case "markPrice":
                 return MarkStream(self.marks[instrument])
             case _:
@@ -208,7 +212,7 @@ class MarketStream:
         immaterial = sum(book.immaterial for book in books) + sum(mark.immaterial for mark in marks)
         for stream in streams:
             immaterial += stream.immaterial
-            if isinstance(stream, IndexStream):
+            if isinstance(stream, IndexStream | ContractStream):
                 material += stream.material
             elif isinstance(stream, IgnoredStream) and stream.ignored:
                 ignored[stream.reason] = ignored.get(stream.reason, 0) + stream.ignored

@@ -17,7 +17,7 @@ from adapters.binance import events, replies, requests
 from adapters.binance.decoding import VENUE, Drift
 from adapters.binance.endpoints import ws_api_url
 from adapters.binance.events import StreamEnding
-from adapters.binance.kept import BACKOFF, CONNECT_TIMEOUT_S, NO_SOCKET, reason_of
+from adapters.binance.kept import BACKOFF, CONNECT_TIMEOUT_S, NO_SOCKET, is_denied, reason_of
 from adapters.binance.outcomes import Outcome, Verb, outcome
 from adapters.binance.replies import Failure, RateUsage
 from adapters.binance.requests import Call
@@ -156,7 +156,7 @@ class RestOrders:
                 await self._rest.read(requests.server_time(self._rest.market), urgent=True)
             except NO_SOCKET as error:
                 if attempt == 0:
-                    self._emit(ChannelLost(account, Channel.ORDERS, reason_of(error)))
+                    self._emit(ChannelLost(account, Channel.ORDERS, reason_of(error), is_denied(error)))
                 attempt += 1
                 await asyncio.sleep(BACKOFF.delay_s(attempt, f"{account} orders {self.losses}"))
                 continue

@@ -116,6 +116,8 @@ _TABLE = (
     _Row(Outcome.REFUSED, codes=(-5043, -5021), markets=_FUTURES),  # fill-or-kill, post-only, price match
 )
 
+_CLOSED = frozenset({"-4108", "-4140", "-4141"})  # futures: settling or delivered, not to be opened, closed
+
 
 def outcome(market: str, verb: Verb, status: int, failure: Failure) -> Outcome:
     """The first row that fits; UNKNOWN where none does.  ``status`` is HTTP's, or that of a `WsReply`."""
@@ -130,6 +132,11 @@ def outcome(market: str, verb: Verb, status: int, failure: Failure) -> Outcome:
         ):
             return row.outcome
     return Outcome.UNKNOWN
+
+
+def says_closed(market: str, code: str, reason: str) -> bool:
+    """Whether a refused order was refused for its instrument's status."""
+    return "market is closed" in reason.lower() if market == "spot" else code in _CLOSED
 
 
 def retry_after_s(headers: Mapping[str, str], failure: Failure) -> float | None:

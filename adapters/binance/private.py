@@ -22,6 +22,7 @@ from adapters.binance.events import (
     ListenKeyExpired,
     MarginCall,
     OrderEvent,
+    SettingsMoved,
     StreamEnding,
     Unused,
     WalletEvent,
@@ -49,6 +50,7 @@ KEEP_ALIVE_S = 1800.0  # a listen key lives for 60 minutes
 KEEP_ALIVE_AGAIN_S = 60.0
 DEAF_S = 3.0  # an order that was accepted and is not spoken of for so long was missed
 SUBSCRIPTION = "private"
+MARGIN_TYPE = "MARGIN_TYPE_CHANGE"  # a contract's margin became its own, or shared: no money moved
 
 
 class Hearing:
@@ -72,8 +74,12 @@ class Hearing:
                 if isinstance(event, AccountEvent):
                     for position in event.positions:
                         self._of.positions.stated(position, event.venue_ns)
-                    if event.reason != "ORDER":
+                    if event.reason == MARGIN_TYPE:
+                        self._of.configured.due()
+                    elif event.reason != "ORDER":
                         self._of.payments.due(event.venue_ns)
+            case SettingsMoved():
+                self._of.configured.due()
             case MarginCall():
                 self._tell(event)
             case ListenKeyExpired():

@@ -1,9 +1,10 @@
 """What Binance says of the instruments themselves, read from the venue and read again.
 
 Filters, contract sizes, fees, leverage brackets, funding intervals and whether a symbol trades change while a
-bot runs, so they are asked hourly and on demand, and each change is a fact.  What must stay true: nothing
-here has a default; what the venue does not describe is not traded, a symbol that it no longer lists has the
-status `ABSENT`, and a perpetual whose end is announced `DELISTING`, so that nothing is opened in it.
+bot runs, so they are asked hourly and on demand, and each change is a fact; a contract's status also comes by
+a stream.  What must stay true: nothing here has a default; what the venue does not describe is not traded, a
+symbol that it no longer lists has the status `ABSENT`, and a perpetual whose end is announced `DELISTING`, so
+that nothing is opened in it.
 
 Sources: exchangeInfo, leverageBracket, commissionRate (spot: account/commission), fundingInfo and
 ticker/price in binance_sdk_spot 13.3.0, binance_sdk_derivatives_trading_usds_futures 18.1.0 and
@@ -20,7 +21,7 @@ from msgspec import Struct, field
 
 from adapters.binance import requests, statements
 from adapters.binance.decoding import Drift
-from adapters.binance.instruments import VENUE, instruments
+from adapters.binance.instruments import VENUE, instruments, status_of
 from adapters.binance.rest import BAD_SYMBOL, Refused, Rest
 from adapters.errors import FeedError
 from adapters.network import Unanswered, Unsent
@@ -32,9 +33,6 @@ from bot.model.instrument import Instrument
 from bot.ports import Emit
 
 ABSENT = "ABSENT"  # ours, not the venue's: it does not list the symbol
-DELISTING = "DELISTING"  # ours too: it trades still, and the day of its last settlement is set
-TRADING = "TRADING"
-_NEVER_MS = 4_102_444_800_000  # perpetuals without such a day are to be delivered after 2100
 REFRESH_S = 3600.0
 RETRY_S = 60.0
 CLOCK_S = 60.0
@@ -71,8 +69,7 @@ class _Symbol(Struct):
     @property
     def said(self) -> str | None:
         status = self.status or self.contract_status
-        is_ending = self.contract_type == "PERPETUAL" and 0 < (self.delivery_ms or 0) < _NEVER_MS
-        return DELISTING if status == TRADING and is_ending else status
+        return status and status_of(status, self.contract_type, self.delivery_ms)
 
 
 class _Info(Struct):
@@ -171,16 +168,31 @@ class Reference:
         self._wanted = tuple(wanted)
         self._given = given
         self._emit = emit
+        self._heard: dict[InstrumentId, str] = {}  # statuses told by a stream while an answer is under way
 
     async def read(self) -> Described:
         """Read once and tell what changed.  Raises as `read_market` does."""
+        self._heard.clear()
         after = await read_market(self._rest, self._wanted, self._given)
+        after = Described(after.instruments, {**after.statuses, **self._heard})
         before = self.described
         for fact in changes(before, after, self._rest.clock.now_ns()):
             self._emit(fact)
         kept = {**before.instruments, **after.instruments} if before is not None else after.instruments
         self.described = Described(kept, after.statuses)
         return self.described
+
+    def hear(self, seen: InstrumentStatusSeen) -> None:
+        """A stream tells a status: it is told on where it is another than was known.  Where it is not,
+        something else has changed, and all is read."""
+        if self.described is None:
+            return
+        self._heard[seen.instrument] = seen.status
+        if self.described.statuses.get(seen.instrument) == seen.status:
+            self.asked.set()
+            return
+        self.described.statuses[seen.instrument] = seen.status
+        self._emit(seen)
 
     async def run(self) -> None:
         """Read hourly and when asked, until cancelled."""

@@ -5,10 +5,12 @@ These are the hot objects of a replay: one per stream, found by the stream's nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adapters.binance.codec import (
+    ContractInfo,
+    DepthSnapshot,
     DepthUpdate,
     Envelope,
     IndexPrice,
@@ -16,14 +18,20 @@ from adapters.binance.codec import (
     Trade,
     decimal,
     decode_anything,
+    decode_contract,
     decode_depth,
     decode_index,
     decode_mark,
+    decode_snapshot,
     decode_trade,
     positive,
 )
+from adapters.binance.instruments import status_of
 from adapters.depth import MS, BookChannel
 from adapters.marks import MarkChannel, MarkUpdate
+from bot.model.facts import InstrumentStatusSeen
+from bot.model.ids import InstrumentId
+from bot.ports import Emit
 
 _OFFSET_WINDOW = 16  # depth updates
 
@@ -71,16 +79,39 @@ class Stream:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
 
-class KnownStream(Stream):
-    """A stream that is known and not used here."""
+class SnapshotStream(Stream):
+    """Depth snapshots of one instrument.  ``is_anew``: a recorder has begun anew, and the venue perhaps its
+    ids meanwhile, so that a snapshot that is older by its id is none the less the newest."""
 
-    __slots__ = ()
+    __slots__ = ("_channel", "is_anew")
 
-    def __init__(self) -> None:
+    def __init__(self, channel: BookChannel) -> None:
+        super().__init__(decode_snapshot, self._take)
+        self._channel = channel
+        self.is_anew = False
+
+    def _take(self, snapshot: DepthSnapshot, at_ns: int) -> None:
+        channel = self._channel
+        if self.is_anew and channel.is_live and snapshot.last < channel.update_id:
+            channel.interrupt(at_ns)
+        self.is_anew = False
+        channel.on_snapshot(snapshot, at_ns)
+
+
+class DescriptionStream(Stream):
+    """What a market trades: read before a replay begins; in the middle of it, a recorder begins anew."""
+
+    __slots__ = ("_streams",)
+
+    def __init__(self, streams: Mapping[str, Stream]) -> None:
         super().__init__(decode_anything, self._take)
+        self._streams = streams
 
     def _take(self, frame: object, at_ns: int) -> None:
         self.immaterial += 1
+        for stream in self._streams.values():
+            if isinstance(stream, SnapshotStream):
+                stream.is_anew = True
 
 
 class IgnoredStream(Stream):
@@ -163,3 +194,24 @@ class IndexStream(Stream):
             emitted = channel.on_index(update, at_ns, may_emit=not emitted) or emitted
         self.material += emitted
         self.immaterial += not emitted
+
+
+class ContractStream(Stream):
+    """What is said of any contract of the market; only those traded here are told."""
+
+    __slots__ = ("_emit", "_symbols", "material")
+
+    def __init__(self, symbols: Mapping[str, InstrumentId], emit: Emit) -> None:
+        super().__init__(decode_contract, self._take)
+        self._symbols = symbols
+        self._emit = emit
+        self.material = 0
+
+    def _take(self, frame: ContractInfo, at_ns: int) -> None:
+        name = self._symbols.get(frame.symbol.lower())
+        if name is None:
+            self.immaterial += 1
+            return
+        self.material += 1
+        status = status_of(frame.status, frame.contract_type, frame.delivery_ms)
+        self._emit(InstrumentStatusSeen(name, status, at_ns))

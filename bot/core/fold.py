@@ -10,19 +10,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from bot.core import orders, pairs
-from bot.core.booking import (
-    book_fill,
-    book_forced,
-    book_funding,
-    book_payment,
-    forget_account,
-    forget_orders,
-    forget_trades,
-    open_books,
-    report_account,
-)
+from bot.core.accounts import fold_account, fold_channel, unknown_order
+from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.marks import fold_book, fold_mark, fold_rate
-from bot.core.routes import boot, list_instrument
+from bot.core.pairs import set_mode
+from bot.core.routes import Touched, boot, list_instrument, touch
 from bot.model.commands import (
     AnyCommand,
     CancelOrder,
@@ -35,12 +27,7 @@ from bot.model.commands import (
 )
 from bot.model.entry import Entry
 from bot.model.facts import (
-    AccountFact,
-    AccountReported,
-    AccountTouched,
-    AdoptionOrdered,
     AnyFact,
-    BalanceSeen,
     BookGapped,
     BookSeen,
     Booted,
@@ -49,16 +36,10 @@ from bot.model.facts import (
     ChannelLost,
     ChannelOpened,
     FeedEnded,
-    ForcedFilled,
     FundingEstimated,
-    FundingPaid,
     FundingSettled,
-    HistoryGapped,
     InstrumentListed,
     InstrumentStatusSeen,
-    InsuranceCharged,
-    InterestCharged,
-    MarginCalled,
     MarketFact,
     MarkSeen,
     ModeOrdered,
@@ -71,7 +52,6 @@ from bot.model.facts import (
     OrderRejected,
     OrderReported,
     OrderUncertain,
-    PositionSeen,
     ProtocolDrift,
     RateSeen,
     RunFact,
@@ -80,20 +60,15 @@ from bot.model.facts import (
     Stopped,
     Throttled,
     Tick,
-    Transferred,
-    VenueReset,
 )
-from bot.model.ids import RUN_ID_LENGTH, ClientId, InstrumentId, PairName
-from bot.model.instrument import Position
+from bot.model.ids import ClientId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Order, OrderState, Store, live_orders
+from bot.model.store import Order, OrderState, Store
 
 TRADING = "TRADING"
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
-
-Touched = dict[PairName, bool]  # whether only the clock concerns the pair
 
 
 def refold(store: Store, entry: Entry) -> None:
@@ -134,7 +109,7 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
         if fact.client_id in store.live and not store.orders[fact.client_id].state.is_live:
             del store.live[fact.client_id]
     else:
-        _account(store, at_ns, fact, touched)
+        fold_account(store, at_ns, fact, touched)
 
 
 def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
@@ -158,7 +133,7 @@ def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
             return
         case _:
             assert_never(fact)
-    _touch(store, fact.instrument, touched)
+    touch(store, fact.instrument, touched)
 
 
 def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
@@ -173,13 +148,13 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             store.drift[key] = store.drift.get(key, 0) + 1
             return
         case ChannelLost() | ChannelOpened():
-            _channel(store, at_ns, fact)
+            fold_channel(store, at_ns, fact)
         case Booted():
             boot(store, at_ns, fact)
         case InstrumentListed():
             list_instrument(store, fact)
         case ModeOrdered():
-            _set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
+            set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
         case FeedEnded():
             for market in store.markets.values():
                 if market.instrument.account == fact.feed:
@@ -219,7 +194,7 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
             case QueryAccount():
                 store.accounts[command.account].asked_ns = at_ns
             case SetMode():
-                _set_mode(store, command.scope, command.mode, command.reason)
+                set_mode(store, command.scope, command.mode, command.reason)
             case NoteIdle():
                 pair = store.pairs[command.pair]
                 pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
@@ -227,11 +202,6 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 pass  # for people: the store does not change
             case _:
                 assert_never(command)
-
-
-def _touch(store: Store, instrument: InstrumentId, touched: Touched) -> None:
-    for name in store.routes.pairs_of.get(instrument, ()):
-        touched[name] = False
 
 
 def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
@@ -273,7 +243,7 @@ def _tick(store: Store, at_ns: int, fact: Tick) -> None:
 def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
     order = store.orders.get(ClientId(fact.client_id))
     if order is None:
-        _unknown_order(store, fact.client_id)
+        unknown_order(store, fact.client_id)
         key = f"orders {type(fact).__name__} of an unknown order"
         store.drift[key] = store.drift.get(key, 0) + 1
         return
@@ -297,7 +267,7 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
                 orders.reported(order, fact, at_ns)
             else:
                 reason = f"order {order.client_id}: the venue reports another order under this id"
-                _set_mode(store, "*", Mode.HALTED, reason)
+                set_mode(store, "*", Mode.HALTED, reason)
         case OrderNotFound():
             account = store.accounts[store.markets[order.instrument].instrument.account]
             if Channel.PRIVATE in account.lost:  # nobody would have told us of a fill
@@ -308,91 +278,6 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
             orders.not_found(order, fact, at_ns, int(window_s * 1e9) + max(0, account.offset_ns))
         case _:
             assert_never(fact)
-
-
-def _account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> None:
-    if isinstance(fact, (PositionSeen, FundingPaid, ForcedFilled)) and fact.instrument not in store.markets:
-        key = f"account {type(fact).__name__} of an instrument that is not ours"
-        store.drift[key] = store.drift.get(key, 0) + 1
-        return
-    match fact:
-        case AccountReported():
-            report_account(store, at_ns, fact)
-            for name in fact.open_orders:
-                _unknown_order(store, name)
-            touched.update(dict.fromkeys(store.pairs, False))
-        case BalanceSeen():
-            store.accounts[fact.account].balances[fact.asset] = fact.balance
-        case PositionSeen():
-            owner = store.accounts[store.markets[fact.instrument].instrument.account]
-            owner.positions[fact.instrument] = Position(fact.qty, fact.cost)
-        case FundingPaid():
-            book_funding(store, fact)
-            _touch(store, fact.instrument, touched)
-        case InterestCharged() | InsuranceCharged() | Transferred():
-            book_payment(store, fact)
-        case ForcedFilled():
-            book_forced(store, fact)
-            _touch(store, fact.instrument, touched)
-        case MarginCalled():
-            touched.update(dict.fromkeys(store.pairs, False))
-        case AdoptionOrdered():
-            account = store.accounts.get(fact.account)
-            if account is not None:
-                account.adopting = f"{fact.actor}: {fact.reason}"
-                account.reconciled, account.asked_ns, account.differences = False, 0, ()
-        case HistoryGapped():
-            store.accounts[fact.account].adopting = "the venue keeps no payments of that time any more"
-        case AccountTouched():
-            store.accounts[fact.account].touched_ns = at_ns
-        case VenueReset():
-            forget_account(store, fact)
-            touched.update(dict.fromkeys(store.pairs, False))
-        case _:
-            assert_never(fact)
-
-
-def _channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) -> None:
-    """A lost order channel leaves what was in flight on it unvouched for; a private channel that opens
-    again may have missed something, so its account is to be compared."""
-    account = store.accounts.get(fact.account)
-    if account is None:
-        return
-    if isinstance(fact, ChannelOpened):
-        account.lost.pop(fact.channel, None)
-        if fact.channel is Channel.PRIVATE:
-            account.reconciled, account.asked_ns = False, 0
-        return
-    account.lost[fact.channel] = fact.reason
-    if fact.channel is Channel.MARKET:
-        return
-    for order in live_orders(store):
-        if store.markets[order.instrument].instrument.account != fact.account:
-            continue
-        if fact.channel is Channel.PRIVATE:
-            order.ask_ns = at_ns
-        elif order.state in (OrderState.SENT, OrderState.CANCELING):
-            orders.move(order, OrderState.UNCERTAIN, at_ns, fact.reason)
-            order.ask_ns, order.not_found = at_ns, 0
-
-
-def _unknown_order(store: Store, client_id: ClientId) -> None:
-    """An order that carries our tag and the name of a run that this journal never saw was sent by a second
-    daemon on the same account: everything halts, and both runs are named."""
-    if store.config is None or client_id in store.orders or not client_id.startswith(store.config.bot_tag):
-        return
-    run = client_id[len(store.config.bot_tag) :][:RUN_ID_LENGTH]
-    if len(run) == RUN_ID_LENGTH and run not in store.runs and store.mode is not Mode.HALTED:
-        reason = f"a second daemon trades here: order {client_id} is of run {run}, this is run {store.run_id}"
-        _set_mode(store, "*", Mode.HALTED, reason)
-
-
-def _set_mode(store: Store, scope: str, mode: Mode, reason: str) -> None:
-    if scope == "*":
-        store.mode, store.mode_reason = mode, reason
-    elif scope in store.pairs:
-        pair = store.pairs[PairName(scope)]
-        pair.mode, pair.mode_reason = mode, reason
 
 
 def _reask_ns(store: Store) -> int:

@@ -16,9 +16,10 @@ from decimal import Decimal
 from bot.core.orders import BrokenInvariant
 from bot.core.views import drift_band_base
 from bot.model.commands import PlaceOrder
+from bot.model.ids import PairName
 from bot.model.instrument import Position
 from bot.model.money import ZERO, exact
-from bot.model.pair import PairState, Purpose
+from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Market, Move, Pair, Store, live_orders_of
 from risk.exposure import pair_delta_base, tolerance_base
 
@@ -42,6 +43,15 @@ def move(pair: Pair, state: PairState, at_ns: int, why: str) -> None:
     pair.moves = (*pair.moves, Move(at_ns, pair.state, state, why))
     pair.state = state
     pair.since_ns = at_ns
+
+
+def set_mode(store: Store, scope: str, mode: Mode, reason: str) -> None:
+    """Latch the mode of a pair, or of everything where ``scope`` is ``*``."""
+    if scope == "*":
+        store.mode, store.mode_reason = mode, reason
+    elif scope in store.pairs:
+        pair = store.pairs[PairName(scope)]
+        pair.mode, pair.mode_reason = mode, reason
 
 
 def is_dust(market: Market, qty: Decimal) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from bot.core import orders
 from bot.core.orders import BrokenInvariant
 from bot.model.facts import Booted, InstrumentListed
-from bot.model.ids import account_of
+from bot.model.ids import InstrumentId, PairName, account_of
 from bot.model.money import ONE
 from bot.model.pair import Mode, Role
 from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Store, live_orders
@@ -17,6 +17,14 @@ _UNTIDY = {
     "bug": "restarted after a bug",
     "aborted": "restarted after a stop that left something undone",
 }
+
+Touched = dict[PairName, bool]  # whether only the clock concerns the pair
+
+
+def touch(store: Store, instrument: InstrumentId, touched: Touched) -> None:
+    """Something happened to an instrument that concerns its pairs."""
+    for name in store.routes.pairs_of.get(instrument, ()):
+        touched[name] = False
 
 
 def boot(store: Store, at_ns: int, fact: Booted) -> None:
@@ -37,7 +45,7 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
         order.ask_ns, order.not_found = at_ns, 0
     for account in store.accounts.values():
         account.reconciled, account.asked_ns, account.differences = False, 0, ()
-        account.lost, account.throttled_ns = {}, 0
+        account.lost, account.lost_ns, account.refused, account.throttled_ns = {}, {}, {}, 0
     for pair in store.pairs.values():
         pair.in_config = False
     for spec in config.pairs:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from bot.core import fold, rebalancer, recon
 from bot.core.booking import is_booked
+from bot.core.channels import outage_alerts, outages
 from bot.core.signals import Idle
 from bot.model.commands import AnyCommand, CancelOrder, NoteIdle, PlaceOrder, RaiseAlert, SetMode
 from bot.model.facts import (
     AccountReported,
+    AccountSet,
     AnyFact,
+    ContractSet,
     ForcedFilled,
     ForeignOrder,
     InstrumentStatusSeen,
     MarginCalled,
+    ModeOrdered,
     ProtocolDrift,
     Stopped,
     Tick,
@@ -26,8 +30,9 @@ from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
 from bot.model.store import OrderState, Pair, Store, live_orders
+from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import guard, watch
-from risk.exposure import pair_delta_base
+from risk.exposure import config_of, pair_delta_base
 from risk.guard import Admitted, Refused
 
 
@@ -37,7 +42,8 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
     Raises `BrokenInvariant` when something happened that cannot.
     """
     told, mode, closed = _told(store, facts), store.mode, _closed(store, facts)
-    forced = _forced_anew(store, facts)
+    forced, settings = _forced_anew(store, facts), _settings(store, facts)
+    down = outages(store, store.now_ns)
     touched = fold.facts(store, at_ns, facts)
     config = store.config
     if config is None:
@@ -48,10 +54,12 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
             _put(store, at_ns, _frozen(store, facts, forced), out)
             _put(store, at_ns, _statuses(store, facts, closed), out)
+            _put(store, at_ns, _resettings(store, facts, settings), out)
             _put(store, at_ns, _apart(store, told), out)
             _put(store, at_ns, _drifts(store, facts), out)
         if store.mode is Mode.HALTED and mode is not Mode.HALTED:
-            _put(store, at_ns, (RaiseAlert("halted", "critical", f"halted: {store.mode_reason}"),), out)
+            _put(store, at_ns, (_halted(store, facts, mode),), out)
+        _put(store, at_ns, outage_alerts(store, at_ns, down), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for name in touched:
             pair = store.pairs[name]
@@ -126,6 +134,16 @@ def _frozen(
     return tuple(out)
 
 
+def _halted(store: Store, facts: tuple[AnyFact, ...], before: Mode) -> RaiseAlert:
+    """Everything has just been halted: what an operator wished, at once or by flattening, is no emergency."""
+    reason, severity = store.mode_reason, "critical"
+    if before is Mode.FLATTENING and reason == watch.FLAT:
+        severity = "info"
+    elif any(type(fact) is ModeOrdered and reason == f"{fact.actor}: {fact.reason}" for fact in facts):
+        severity = "warning"
+    return RaiseAlert("halted", severity, f"halted: {reason}")
+
+
 def _closed(store: Store, facts: tuple[AnyFact, ...]) -> tuple[InstrumentId, ...]:
     """Instruments that this batch speaks of and that did not trade before it."""
     named = [fact.instrument for fact in facts if type(fact) is InstrumentStatusSeen]
@@ -143,6 +161,45 @@ def _statuses(
             if not trades or fact.instrument in closed:
                 severity, text = "info" if trades else "critical", f"{fact.instrument} is {fact.status}"
                 out.append(RaiseAlert(f"status:{fact.instrument}", severity, text))
+    return tuple(out)
+
+
+def _settings(store: Store, facts: tuple[AnyFact, ...]) -> dict[str, tuple[str, bool]]:
+    """How the contracts and accounts that this batch speaks of are set at their venue, in words, and whether
+    the bot trades under that; what nobody told is left out."""
+    found: dict[str, tuple[str, bool]] = {}
+    for fact in facts:
+        if type(fact) is ContractSet and fact.instrument in store.markets:
+            market = store.markets[fact.instrument]
+            if market.leverage is not None:
+                unfit = contract_unfit(config_of(store), market.leverage, not market.isolated)
+                margin = "isolated" if market.isolated else "cross"
+                found[fact.instrument] = (f"{margin}, {market.leverage}×", unfit is None)
+        elif type(fact) is AccountSet:
+            account = store.accounts[fact.account]
+            modes = (
+                "hedge mode" if account.hedged else "one-way",
+                "multi" if account.multi_assets else "single",
+            )
+            unfits = account_unfit(account.hedged, account.multi_assets)
+            found[fact.account] = (f"{modes[0]}, {modes[1]}-asset", not unfits)
+    return found
+
+
+def _resettings(
+    store: Store, facts: tuple[AnyFact, ...], before: dict[str, tuple[str, bool]]
+) -> tuple[RaiseAlert, ...]:
+    """Settings at the venue that are not as they were known; of those told for the first time, the ones that
+    the bot does not trade under."""
+    out = []
+    for name, (words, is_fit) in _settings(store, facts).items():
+        known = before.get(name)
+        if known == (words, is_fit) or (known is None and is_fit):
+            continue
+        text = f"{name} is set to {words} at the venue"
+        if not is_fit:
+            text += ": nothing is opened in it until a person has set it right"
+        out.append(RaiseAlert(f"settings:{name}", "info" if is_fit else "critical", text))
     return tuple(out)
 
 

@@ -141,6 +141,30 @@ class VenueReset(Fact, frozen=True):
     venue_ns: int
 
 
+class ContractSet(Fact, frozen=True):
+    """How a contract is set for an account at its venue, when that is first read and whenever it has changed.
+
+    ``is_cross``: it shares its margin asset's wallet with others, else it has isolated margin.  ``leverage``
+    is 0 where the venue states none for this contract any more."""
+
+    instrument: InstrumentId
+    leverage: int
+    is_cross: bool
+    venue_ns: int
+
+
+class AccountSet(Fact, frozen=True):
+    """How a whole account is set at its venue, when that is first read and whenever it has changed.
+
+    ``is_hedged``: long and short positions of one contract stand apart (hedge mode).  ``is_multi_assets``:
+    one asset's loss is made good by another; false where a venue has no such mode."""
+
+    account: AccountId
+    is_hedged: bool
+    is_multi_assets: bool
+    venue_ns: int
+
+
 class AdoptionOrdered(Fact, frozen=True):
     """An operator says that an account is right as it stands: its next report is taken over."""
 

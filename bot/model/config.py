@@ -187,7 +187,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = ()
     paper_fees_bps: Annotated[
         dict[str, FeeRate],
-        knob("market=maker/taker in basis points, comma separated; empty: the instrument files'"),
+        knob("market=maker/taker in basis points, comma separated; empty: the instrument files' or ccxt's"),
     ] = {}
     paper_reference: Annotated[
         Literal["none", "index", "mark", "mid"], knob("what stands in for a missing mark or index")

@@ -15,9 +15,11 @@ from msgspec import Struct
 
 from bot.model.account_facts import (
     AccountReported,
+    AccountSet,
     AccountTouched,
     AdoptionOrdered,
     BalanceSeen,
+    ContractSet,
     ForeignOrder,
     FundingPaid,
     HistoryGapped,
@@ -211,9 +213,12 @@ class ProtocolDrift(Fact, frozen=True):
 
 
 class ChannelLost(Fact, frozen=True):
+    """``is_refused``: the venue answers and refuses, so that waiting alone opens nothing."""
+
     account: AccountId
     channel: Channel
     reason: str
+    is_refused: bool = False
 
 
 class ChannelOpened(Fact, frozen=True):
@@ -331,6 +336,6 @@ OrderFact = (
 AccountFact = (
     AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
     | InsuranceCharged | MarginCalled | HistoryGapped | VenueReset | AdoptionOrdered
-    | AccountTouched
+    | AccountTouched | ContractSet | AccountSet
 )  # fmt: skip
 AnyFact = MarketFact | RunFact | OrderFact | AccountFact

@@ -57,6 +57,8 @@ class Market(Struct):
     status: str = ""  # the venue's word, when it is not that of an instrument that trades
     trade_id: str = ""  # of our latest execution
     known_trade_id: str = ""  # none was missed up to it: our latest when the account last agreed
+    leverage: int | None = None  # as set for this contract at the venue; None: nobody told
+    isolated: bool = False  # its margin is its own
 
 
 class Order(Struct):
@@ -151,6 +153,8 @@ class Account(Struct):
     begun_ns: int = 0  # venue time of the report that was taken over last; what came before is in it
     told_ns: int = 0  # venue time of the last report, before which payments were told
     lost: dict[Channel, str] = field(default_factory=dict)
+    lost_ns: dict[Channel, int] = field(default_factory=dict)  # since when, for each of them
+    refused: dict[Channel, str] = field(default_factory=dict)  # those that the venue refuses, and its words
     contract_fills: int = 0  # since it last agreed
     offset_ns: int = 0
     throttled_ns: int = 0  # until when the venue answers nothing
@@ -158,6 +162,8 @@ class Account(Struct):
     adopting: str = ""  # why the next report is taken over instead of compared
     epoch: int = 0  # how often the venue has forgotten this account
     touched_ns: int = 0  # when somebody else last acted on it, by our clock
+    hedged: bool = False  # set to hold long and short of one contract apart
+    multi_assets: bool = False  # set to pay one asset's loss with another
 
 
 class Attribution(Struct):

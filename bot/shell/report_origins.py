@@ -40,6 +40,8 @@ ORIGIN: dict[type[facts.Fact], str] = {
     facts.HistoryGapped: "venue",
     facts.VenueReset: "venue",
     facts.AccountTouched: "venue",
+    facts.ContractSet: "venue",
+    facts.AccountSet: "venue",
     facts.Throttled: "venue",
     facts.InstrumentStatusSeen: "venue",
     facts.AdoptionOrdered: "operator",

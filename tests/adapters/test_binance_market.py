@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -19,7 +20,14 @@ from adapters.binance.market import (
     MarketStream,
 )
 from adapters.errors import FrameError
-from bot.model.facts import AnyFact, BookSeen, FundingEstimated, MarkSeen, ProtocolDrift
+from bot.model.facts import (
+    AnyFact,
+    BookSeen,
+    FundingEstimated,
+    InstrumentStatusSeen,
+    MarkSeen,
+    ProtocolDrift,
+)
 from bot.model.ids import InstrumentId
 from tests.adapters.synthetic import (
     START_MS,
@@ -253,6 +261,38 @@ def test_trades_are_told_once_where_two_streams_tell_them() -> None:
 
 
 # --- marks
+
+
+def contract(symbol: str, status: str, kind: str = "PERPETUAL", until_ms: int = 4_133_404_800_000) -> bytes:
+    data = {
+        "e": "contractInfo",
+        "E": START_MS,
+        "s": symbol,
+        "ct": kind,
+        "dt": until_ms,
+        "ot": 1,
+        "cs": status,
+    }
+    return json.dumps({"stream": "!contractInfo", "data": data}).encode()
+
+
+@pytest.mark.parametrize("market", ["usdm", "coinm"])
+def test_a_contract_s_status_is_told_and_those_of_others_are_not(market: str) -> None:
+    scene = Scene(market)
+    symbol = SYMBOLS[market]
+    counters = scene.play(
+        contract(symbol, "SETTLING"),
+        contract("ELSEUSDT", "SETTLING"),
+        contract(symbol, "TRADING"),
+        contract(symbol, "TRADING", until_ms=START_MS + 86_400_000),
+        contract(symbol, "TRADING", "CURRENT_QUARTER", START_MS + 86_400_000),
+        json.dumps(json.loads(contract(symbol, "CLOSE"))["data"]).encode(),  # without an envelope
+    )
+    told = [(fact.instrument, fact.status) for fact in scene.facts if isinstance(fact, InstrumentStatusSeen)]
+    assert told == [(scene.id, word) for word in ("SETTLING", "TRADING", "DELISTING", "TRADING", "CLOSE")]
+    assert (counters.material, counters.immaterial) == (5, 1)
+    scene.play(b'{"stream":"!contractInfo","data":{"e":"contractInfo","s":"BTCUSDT"}}')
+    assert isinstance(scene.facts[-1], ProtocolDrift)
 
 
 def test_marks_are_facts_when_they_move_or_the_rate_does_or_time_passes() -> None:

@@ -11,7 +11,9 @@ from bot.core import views
 from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, RaiseAlert, SetMode
 from bot.model.facts import (
     AccountReported,
+    AccountSet,
     Booted,
+    ContractSet,
     ForeignOrder,
     HistoryGapped,
     InstrumentListed,
@@ -69,6 +71,51 @@ def test_an_instrument_that_does_not_trade_is_a_hold_until_it_does() -> None:
     assert told == [(f"status:{LINEAR}", "critical"), (f"status:{LINEAR}", "info")]
     world.give(InstrumentStatusSeen(InstrumentId("binance:usdm:XUSDT"), "BREAK", world.at_ns))
     assert not [one for one in world.commands if isinstance(one, RaiseAlert)][2:]
+
+
+def settings_alerts(world: World) -> list[tuple[str, str]]:
+    told = [one for one in world.commands if isinstance(one, RaiseAlert)]
+    world.commands = []
+    return [(one.key, one.severity) for one in told]
+
+
+def test_a_contract_that_is_set_otherwise_at_the_venue_is_held_and_told_once() -> None:
+    world = hedged()
+    world.commands = []
+    world.give(ContractSet(LINEAR, 20, True, world.at_ns))
+    assert (hold_codes(world), settings_alerts(world)) == ([], [])  # as it should be
+    world.give(ContractSet(LINEAR, 2, True, world.at_ns))
+    assert hold_codes(world) == ["leverage_low"]
+    assert settings_alerts(world) == [(f"settings:{LINEAR}", "critical")]
+    world.give(ContractSet(LINEAR, 2, True, world.at_ns))  # a restart tells it again
+    assert settings_alerts(world) == []
+    world.give(ContractSet(LINEAR, 20, False, world.at_ns))
+    assert hold_codes(world) == ["isolated_margin"]
+    assert settings_alerts(world) == [(f"settings:{LINEAR}", "critical")]
+    world.give(ContractSet(LINEAR, 20, True, world.at_ns))
+    assert hold_codes(world) == []
+    assert settings_alerts(world) == [(f"settings:{LINEAR}", "info")]
+    world.give(ContractSet(InstrumentId("binance:usdm:XUSDT"), 1, False, world.at_ns))
+    assert settings_alerts(world) == []
+
+
+def test_what_is_read_first_is_told_where_it_does_not_do() -> None:
+    world = hedged()
+    world.commands = []
+    world.give(ContractSet(LINEAR, 20, False, world.at_ns), AccountSet(USDM, False, True, world.at_ns))
+    assert hold_codes(world) == ["multi_assets", "isolated_margin"]
+    assert settings_alerts(world) == [(f"settings:{LINEAR}", "critical"), (f"settings:{USDM}", "critical")]
+    world.give(AccountSet(USDM, True, False, world.at_ns))
+    assert hold_codes(world) == ["hedge_mode", "isolated_margin"]
+    assert settings_alerts(world) == [(f"settings:{USDM}", "critical")]
+
+
+def test_settings_at_the_venue_keep_nobody_from_leaving() -> None:
+    world = hedged()
+    world.placed()
+    world.give(AccountSet(USDM, False, True, world.at_ns), ContractSet(LINEAR, 1, False, world.at_ns))
+    world.give(SettingsChanged(with_strategy(world.config, exit_gap_bps=1000.0), "sighup"))
+    assert [one.purpose.value for one in world.placed()] == ["exit", "exit"]
 
 
 def test_a_venue_that_asks_for_silence_is_asked_nothing_until_then() -> None:

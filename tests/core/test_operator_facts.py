@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from bot.core import views
-from bot.model.commands import CancelOrder, PlaceOrder, QueryAccount
+from bot.model.commands import CancelOrder, PlaceOrder, QueryAccount, RaiseAlert
 from bot.model.facts import (
     AdoptionOrdered,
     Booted,
@@ -16,7 +18,7 @@ from bot.model.facts import (
     StopOrdered,
     Stopped,
 )
-from bot.model.ids import AccountId
+from bot.model.ids import AccountId, ClientId
 from bot.model.instrument import Position
 from bot.model.pair import Mode, PairState
 from bot.model.store import OrderState
@@ -72,6 +74,35 @@ def test_a_stop_withdraws_what_rests() -> None:
     world.give(*[OrderCanceled(one.client_id, world.at_ns) for one in orders])
     assert views.at_rest(world.store)
     assert world.store.pairs[BTC].state is PairState.FLAT
+
+
+def halted(world: World) -> list[tuple[str, str]]:
+    told = [one for one in world.commands if isinstance(one, RaiseAlert) and one.key == "halted"]
+    return [(one.severity, one.text) for one in told]
+
+
+def test_the_end_of_an_operators_own_flattening_is_no_emergency() -> None:
+    world = hedged()
+    world.give(ModeOrdered("*", Mode.FLATTENING, "ann", "enough"))
+    for _ in range(8):
+        world.tick()
+        world.quote(60_000.0, 20.0)
+        world.fill_all()
+    assert world.store.mode is Mode.HALTED
+    assert halted(world) == [("info", "halted: flat")]
+
+
+def test_a_halt_is_an_alert_by_its_cause() -> None:
+    world = hedged()
+    world.give(ModeOrdered("*", Mode.HALTED, "ann", "fire"))
+    assert halted(world) == [("warning", "halted: ann: fire")]
+    world = hedged()
+    world.give(ModeOrdered("*", Mode.FLATTENING, "ann", "enough"))
+    report = msgspec.structs.replace(world.report(USDM), open_orders=(ClientId("bsbt1run000100001"),))
+    world.give(report)
+    ((severity, text),) = halted(world)
+    assert severity == "critical"
+    assert "a second daemon" in text
 
 
 def test_the_next_boot_forgets_a_stop() -> None:

@@ -11,12 +11,14 @@ import pytest
 from bot.model.commands import Flatten, PlaceOrder, QueryAccount, QueryOrder, TimeInForce
 from bot.model.facts import (
     AccountReported,
+    AccountSet,
     AccountTouched,
     AnyFact,
     BalanceSeen,
     Channel,
     ChannelLost,
     ChannelOpened,
+    ContractSet,
     ForcedFilled,
     FundingPaid,
     MarginCalled,
@@ -114,6 +116,7 @@ def test_a_key_that_the_venue_refuses_is_told_and_not_tried_often(at: Rehearsed)
     lost = private_lost(at.act(refuse, 100.0))
     assert [fact.account for fact in lost] == [ACCOUNTS["spot"]] * 2  # that it ended, and why it stays away
     assert "refuses the key" in lost[-1].reason
+    assert [fact.is_refused for fact in lost] == [False, True]
 
     def allow() -> None:
         at.teller.gate.permissions.ip_refused = False
@@ -165,7 +168,9 @@ def test_a_payment_while_the_gateway_was_away_is_told_before_the_report(at: Rehe
 
     at.reboot(meanwhile)
     facts = at.send(QueryAccount(LINEAR.account, since_ns=since_ns))
-    assert [type(fact) for fact in facts] == [FundingPaid, Transferred, AccountReported]
+    # a gateway that remembers nothing tells first how the account is set
+    told = [AccountSet, ContractSet, FundingPaid, Transferred, AccountReported]
+    assert [type(fact) for fact in facts] == told
 
 
 @pytest.mark.parametrize("market", ["spot", "usdm"])
@@ -226,7 +231,7 @@ def test_a_forced_fill_while_the_gateway_was_away_is_told_as_one(at: Rehearsed) 
     first = buy(at, "1", LINEAR)
     at.reboot(lambda: at.world.adl(LINEAR.id, D("0.2")))
     facts = at.send(QueryAccount(LINEAR.account, after_trades={LINEAR.id: first.trade_id}))
-    assert [type(fact) for fact in facts] == [ForcedFilled, AccountReported]
+    assert [type(fact) for fact in facts] == [AccountSet, ContractSet, ForcedFilled, AccountReported]
 
 
 def test_an_account_that_the_venue_began_anew_is_recognised(at: Rehearsed) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from adapters.rehearsal.faults import FAULTS
-from bot.model.facts import OrderFilled
+from bot.model.commands import PlaceOrder
+from bot.model.facts import ContractSet, InstrumentStatusSeen, OrderFilled, VenueReset
 from tests.virtual.laws import broken
 from tests.virtual.loop import run_virtual
 from tests.virtual.rig import play
@@ -56,6 +57,48 @@ def test_a_fault_alone_over_rest(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_alone_with_an_inverse_leg(name: str, tmp_path: Path) -> None:
     kept(Story(script=f"at={LEAVING_S}s {name}", perpetual="coinm"), tmp_path)
+
+
+@pytest.mark.parametrize("perpetual", ["usdm", "coinm"])
+def test_settings_at_the_venue_hold_the_pair_while_they_are_not_right(perpetual: str, tmp_path: Path) -> None:
+    story = Story(script="at=1s settings for=10s", perpetual=perpetual)  # type: ignore[arg-type]
+    told = kept(story, tmp_path)
+    sets = [
+        (entry.at_ns, fact.leverage)
+        for entry in told.entries
+        for fact in entry.facts
+        if isinstance(fact, ContractSet)
+    ]
+    assert [leverage for _, leverage in sets] == [20, 1, 20]
+    placed = [entry.at_ns for entry in told.entries for one in entry.commands if isinstance(one, PlaceOrder)]
+    assert [at_ns for at_ns in placed if at_ns < sets[1][0]]
+    assert not [at_ns for at_ns in placed if sets[1][0] <= at_ns < sets[2][0]]
+    assert [at_ns for at_ns in placed if at_ns == sets[2][0]]  # at once
+    keys = [one.key for one in told.alerts if one.key.startswith("settings:")]
+    assert len(keys) == 2
+
+
+def test_maintenance_that_a_stream_announces_is_over_once_the_venue_says_so(tmp_path: Path) -> None:
+    told = kept(Story(script=f"at={HOLDING_S}s maintenance"), tmp_path)
+    seen = [
+        fact.status
+        for entry in told.entries
+        for fact in entry.facts
+        if isinstance(fact, InstrumentStatusSeen) and "usdm" in fact.instrument
+    ]
+    assert seen == ["TRADING", "PENDING_TRADING", "TRADING"]
+
+
+@pytest.mark.parametrize("market", ["usdm", "coinm"])
+def test_a_futures_account_that_was_wiped_waits_for_an_operator(market: str, tmp_path: Path) -> None:
+    script, adopts = f"at={HOLDING_S}s reset {market}", ((30.0, f"binance:{market}"),)
+    story = Story(script=script, perpetual=market, adopts=adopts)  # type: ignore[arg-type]
+    told = kept(story, tmp_path)
+    facts = [fact for entry in told.entries for fact in entry.facts]
+    assert not [fact for fact in facts if isinstance(fact, VenueReset)]
+    assert [one.key for one in told.alerts if one.key.startswith("reconcile:")] == [
+        f"reconcile:binance:{market}"
+    ]
 
 
 @pytest.mark.parametrize("market", ["spot", "usdm"])

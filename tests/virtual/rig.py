@@ -23,7 +23,8 @@ from adapters.rehearsal.server import serve
 from adapters.tcp import TcpNetwork
 from bot.model.commands import RaiseAlert
 from bot.model.config import Config
-from bot.model.ids import account_of
+from bot.model.facts import AdoptionOrdered
+from bot.model.ids import AccountId, account_of
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode
 from bot.shell.boot import fresh_run_id, reopen
@@ -147,6 +148,9 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
         ends = (network.vanish, running.cancel) if isinstance(network, MemoryNetwork) else ()
         venue.fate = bot.mortal(daemon, steps, *ends)
         if not lives:
+            for adopt_s, account in story.adopts:
+                order = AdoptionOrdered(AccountId(account), "test", "as it stands")
+                loop.call_at(venue.begun_s + adopt_s, daemon.engine.inbox.put, order)
             for stop_s in story.stops_s:
                 loop.call_at(venue.begun_s + stop_s, daemon.stop, "test", "told to")
         lives.append(venue.fate.steps)

@@ -44,7 +44,7 @@ class Story(Struct, frozen=True, kw_only=True):
     """``script`` as for `adapters.rehearsal.faults.parse`, in seconds after the bot's start; ``changes`` are
     settings without their prefix; ``kills`` the step of each life but the last at which it ends
     (`tests.virtual.mortal`); ``stops_s`` when the first life is told to stop, which the second time is at
-    once."""
+    once; ``adopts`` when an operator takes which account over as it stands."""
 
     script: str = ""
     seconds: float = 60.0
@@ -52,6 +52,7 @@ class Story(Struct, frozen=True, kw_only=True):
     transport: Literal["ws", "rest"] = "ws"
     changes: Mapping[str, str] = {}
     kills: tuple[int, ...] = ()
+    adopts: tuple[tuple[float, str], ...] = ()
     stops_s: tuple[float, ...] = ()
 
 

@@ -125,7 +125,7 @@ class Venue:
         self.teller = Teller(self.world, self.keys)
         self.arrived: Counter[str] = Counter()
         self.notes: list[str] = []
-        levers = VenueLevers(self.world, self.teller.expire_listen_keys)
+        levers = VenueLevers(self.world, self.teller)
         self.layer = Disturbance(parse(story.script), levers, clock, self.notes.append)
         self.fate = Fate(None, _survive)  # of the life that the venue deals with now
         self.doors: dict[str, Door] = {

@@ -11,6 +11,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from adapters.binance.account import Account
+from adapters.binance.configured import Configured
 from adapters.binance.endpoints import Hosts
 from adapters.binance.payments import Payments
 from adapters.binance.positions import Positions
@@ -139,8 +140,17 @@ class Bench:
         self.positions = Positions(self.instruments, self.emit)
         self.told = Told(self.emit, self._trades_of, self.spawn, self.positions.filled)
         self.payments = Payments(self.rest, self.instruments, self.positions, self.spawn, self.emit)
+        self.configured = Configured(self.rest, self.instruments, self.spawn, self.emit)
         self.account = Account(
-            self.rest, self.instruments, "bsbt", self.told, self.positions, self.payments, {}, self.emit
+            rest=self.rest,
+            instruments=self.instruments,
+            bot_tag="bsbt",
+            told=self.told,
+            positions=self.positions,
+            payments=self.payments,
+            configured=self.configured,
+            balances={},
+            emit=self.emit,
         )
 
     def emit(self, fact: AnyFact) -> None:

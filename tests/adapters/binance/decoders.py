@@ -62,6 +62,7 @@ MARKET: dict[str, Decode] = {
     "trade": lambda _, body: codec.decode_trade(body).data,
     "mark": lambda _, body: codec.decode_mark(body).data,
     "index": lambda _, body: codec.decode_index(body).data,
+    "contract": lambda _, body: codec.decode_contract(body).data,
     "snapshot": lambda _, body: codec.decode_snapshot(body).data,
     "instrument": _instrument,
 }

@@ -52,7 +52,7 @@ def test_a_market_opens_when_every_stream_has_spoken(market: str, lines: int) ->
             if market == "usdm":
                 assert asked == {
                     "/public/stream": ["btcusdt@depth@100ms", "btcusdt@bookTicker"],
-                    "/market/stream": ["btcusdt@markPrice@1s"],
+                    "/market/stream": ["btcusdt@markPrice@1s", "!contractInfo"],
                 }
             book = at.told.of(BookSeen)[-1]
             assert book.bids[0][0] == 100.0
@@ -331,7 +331,8 @@ def test_the_streams_are_spread_over_as_few_connections_as_allowed() -> None:
         ("public", 200),
         ("public", 100),
         ("market", 200),
-        ("market", 100),
+        ("market", 101),
     ]
-    assert len({stream for route in found for stream in route.streams}) == 600
-    assert not any("aggTrade" in stream for route in found for stream in route.expected)
+    assert len({stream for route in found for stream in route.streams}) == 601
+    expected = [stream for route in found for stream in route.expected]
+    assert not any("aggTrade" in stream or "contractInfo" in stream for stream in expected)

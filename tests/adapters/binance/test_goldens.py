@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.binance import events, replies, statements
+from adapters.binance import codec, events, replies, statements
 from adapters.binance.endpoints import ENDPOINTS
 from tests.adapters.binance.decoders import DECODERS, Sample, plain, samples
 
@@ -202,7 +202,14 @@ def test_real_messages_of_the_private_streams_are_read(recordings: Path) -> None
                 seen.add(getattr(event, "word", type(event).__name__))
     assert {"OrderEvent", "WalletEvent", "BalanceMoved", "AccountEvent", "MarginCall", "TRADE_LITE"} <= seen
     assert {"listStatus", "ALGO_UPDATE", "GRID_UPDATE", "STRATEGY_UPDATE", "USER_LIABILITY_CHANGE"} <= seen
-    assert {"ACCOUNT_CONFIG_UPDATE", "CONDITIONAL_ORDER_TRIGGER_REJECT"} <= seen
+    assert {"SettingsMoved", "CONDITIONAL_ORDER_TRIGGER_REJECT"} <= seen
+
+
+def test_a_real_description_of_a_contract_is_read(recordings: Path) -> None:
+    folder = recordings / "wire" / "jkorf" / "binance" / "Subscriptions"
+    (payload,) = told(folder / "UsdFutures" / "SymbolUpdates.txt")
+    frame = codec.decode_contract(payload).data
+    assert (frame.symbol, frame.status, frame.contract_type) == ("IOTAUSDT", "TRADING", "PERPETUAL")
 
 
 def test_real_answers_of_the_web_socket_api_are_read(recordings: Path) -> None:

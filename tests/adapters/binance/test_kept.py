@@ -127,6 +127,8 @@ def test_a_refused_key_is_tried_once_a_minute() -> None:
             link.sockets[0].end()
             await asyncio.sleep(10 * DENIED_S)
             assert link.tries <= 12
+            told = [fact.is_refused for fact in link.facts if isinstance(fact, ChannelLost)]
+            assert told == [False, True]
             assert link.reasons()[-1] == (
                 "the venue refuses the key: -2015 Invalid API-key, IP, or permissions"
             )

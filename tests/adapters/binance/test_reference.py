@@ -228,6 +228,45 @@ def test_descriptions_are_read_again_on_demand_and_failures_wait() -> None:
     run(play())
 
 
+def test_a_status_that_a_stream_tells_is_told_once_and_the_next_reading_knows_of_it() -> None:
+    async def play() -> None:
+        async with asked("usdm") as (at, rest):
+            told = Heard()
+            reference = Reference(rest, [USDM], Given(), told.emit)
+            reference.hear(InstrumentStatusSeen(USDM, "HALT", 5))
+            assert told.all == []  # all is told at the first reading
+            serve(at, "usdm")
+            await reference.read()
+            closed = InstrumentStatusSeen(USDM, "SETTLING", 7)
+            reference.hear(closed)
+            assert told.all[2:] == [closed]
+            assert not reference.asked.is_set()
+            reference.hear(closed)  # it is settling still: something else about it has changed
+            assert told.all[3:] == []
+            assert reference.asked.is_set()
+            await reference.read()  # trading began again, and no stream was there to tell
+            (status,) = told.all[3:]
+            assert status.status == "TRADING"
+
+    run(play())
+
+
+def test_a_status_that_is_told_while_an_answer_is_under_way_is_newer() -> None:
+    async def play() -> None:
+        async with asked("usdm") as (at, rest):
+            told = Heard()
+            reference = Reference(rest, [USDM], Given(), told.emit)
+            serve(at, "usdm")
+            await reference.read()
+            reading = asyncio.create_task(reference.read())
+            await at.requests.until(lambda path: True, len(at.requests.all))
+            reference.hear(InstrumentStatusSeen(USDM, "SETTLING", 7))
+            await reading
+            assert [fact.status for fact in told.all[1:]] == ["TRADING", "SETTLING"]
+
+    run(play())
+
+
 def test_everything_is_told_where_nothing_was_known() -> None:
     assert changes(None, Described({}, {SPOT: ABSENT}), 5) == (InstrumentStatusSeen(SPOT, ABSENT, 5),)
     before = Described({}, {SPOT: "HALT"})
