@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bot.knobs import PREFIX, ConfigError, knobs
-from bot.settings import Given, default_journal, gather, paths_in, secret_in
+from bot.settings import default_journal
 from bot.shell.dialogue import TOKEN_NAME, Access
+from bot.variables import Given, gather, paths_in, secret_in
 
 
 def find_access(environ: Mapping[str, str], env_file: Path | None, journal: Path | None) -> Access:

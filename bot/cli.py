@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot import cli_live, cli_operator
-from bot.options import AsJson, EnvFile, dotenv, print_json
+from bot import __version__, cli_live, cli_operator
+from bot.options import AsJson, EnvFile, dotenv, print_json, say
 
 if TYPE_CHECKING:
     from bot.wiring.paper import PaperOptions
 
 app = typer.Typer(
-    help="Trades the basis: long one leg, short the other, delta neutral.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -31,6 +30,23 @@ journal = typer.Typer(help="Read a journal.", no_args_is_help=True)
 config = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(journal, name="journal")
 app.add_typer(config, name="config")
+
+
+def tell_version(is_asked: bool) -> None:
+    if is_asked:
+        say(f"basisbot {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Print the version.", callback=tell_version, is_eager=True),
+]
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Trades the basis: long one leg, short the other, delta neutral."""
 
 
 def parse_ns(text: str, option: str | None = None) -> int:
@@ -147,11 +163,11 @@ def _run(options: PaperOptions, as_json: bool) -> None:
         print_json({name: getattr(report, name) for name in names} | {"files": files})
     else:
         for line in summary_lines(report):
-            typer.echo(line)
-        typer.echo(f"journal file {summary.journal}")
-        typer.echo(f"report  {summary.written.html or summary.written.json}")
+            say(line)
+        say(f"journal file {summary.journal}")
+        say(f"report  {summary.written.html or summary.written.json}")
     if summary.written.notice:
-        typer.echo(summary.written.notice, err=True)
+        say(summary.written.notice, err=True)
 
 
 @journal.command()
@@ -163,7 +179,7 @@ def verify(file: StoredJournal, as_json: AsJson = False) -> None:
     if as_json:
         print_json(result)
     else:
-        typer.echo(result.text)
+        say(result.text)
     raise typer.Exit(0 if result.ok else 1)
 
 
@@ -218,8 +234,8 @@ def check(env_file: EnvFile = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"mode": config.mode, "pairs": names, "settings_sha256": sha256})
         return
-    typer.echo(f"settings are complete: mode {config.mode}, pairs {', '.join(names)}")
-    typer.echo(f"settings_sha256 {sha256}")
+    say(f"settings are complete: mode {config.mode}, pairs {', '.join(names)}")
+    say(f"settings_sha256 {sha256}")
 
 
 @config.command("show")
@@ -236,7 +252,7 @@ def show_config(
         return
     width = max(len(row.variable) for row in rows)
     for row in rows:
-        typer.echo(f"{row.variable:{width}}  {row.value or '(empty)'}  [{row.source}]")
+        say(f"{row.variable:{width}}  {row.value or '(empty)'}  [{row.source}]")
 
 
 @app.command()
@@ -269,7 +285,7 @@ def health(
             print_json(found)
         else:
             reason = "; ".join(why) or found.stopping or "starting"
-            typer.echo("ready" if found.ready else f"not ready: {reason}")
+            say("ready" if found.ready else f"not ready: {reason}")
         raise typer.Exit(0 if found.ready else 1)
     if journal_file is None:
         raise typer.BadParameter("name a journal, or ask the run by --ready", param_hint="--journal")
@@ -280,7 +296,7 @@ def health(
     if as_json:
         print_json({"healthy": fine, "seq": last.seq, "age_s": last.age_s})
     else:
-        typer.echo(f"{'healthy' if fine else 'stale'}: row {last.seq}, written {last.age_s:.1f} s ago")
+        say(f"{'healthy' if fine else 'stale'}: row {last.seq}, written {last.age_s:.1f} s ago")
     raise typer.Exit(0 if fine else 1)
 
 

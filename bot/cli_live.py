@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.options import AsJson, EnvFile, dotenv, print_json
+from bot.options import AsJson, EnvFile, dotenv, print_json, say
 
 if TYPE_CHECKING:
     from bot.shell.daemon import Outcome
@@ -73,7 +73,10 @@ def rehearse(  # noqa: PLR0913 - the parameters of a verb are the options of the
         Path | None,
         typer.Option("--env-file", help="Settings, in place of its own.", exists=True, dir_okay=False),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the journal.", file_okay=False)] = OUT,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the journal; the last one is kept beside it.", file_okay=False),
+    ] = OUT,
     serve: Annotated[bool, typer.Option("--serve", help="Only the servers; prints where they are.")] = False,
     port: Annotated[
         int, typer.Option(min=0, max=65533, help="With --serve: spot here, the others next; 0: free ones.")
@@ -83,6 +86,9 @@ def rehearse(  # noqa: PLR0913 - the parameters of a verb are the options of the
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Trade servers on this machine that speak the venue's protocol: no account is needed, no money is lost.
+
+    Its venue ends with it, so that each rehearsal begins a journal anew. To rehearse a crash, let the venue
+    outlive the daemon: --serve in one terminal, `run` in another (README.md, "Start").
 
     With --serve the first line on standard output is one JSON object with the roots and the keys of the
     servers, for any client of the venue.
@@ -98,9 +104,7 @@ def rehearse(  # noqa: PLR0913 - the parameters of a verb are the options of the
     if serve:
         serve_servers(options, port, with_parent=with_parent)
         return
-    typer.echo(
-        f"rehearsing until Ctrl-C; look at it by `basisbot status --journal {options.journal}`", err=True
-    )
+    say(f"rehearsing until Ctrl-C; look at it by `basisbot status --journal {options.journal}`", err=True)
     _leave(rehearse_once(options), as_json)
 
 
@@ -110,24 +114,34 @@ def _leave(outcome: Outcome, as_json: bool) -> None:
         print_json({"clean": outcome.clean, "reason": outcome.reason})
     else:
         ending = "stopped" if outcome.clean else "stopped before it was done"
-        typer.echo(f"{ending}: {outcome.reason}", err=True)
+        say(f"{ending}: {outcome.reason}", err=True)
     raise typer.Exit(outcome.exit_code)
 
 
 @verbs.command()
-def record(
+def record(  # noqa: PLR0913 - the parameters of a verb are the options of the command line
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the capture; must hold none.", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the capture.", file_okay=False)],
     env_file: EnvFile = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Verify the capture that is there, if any, and go on at its end.")
+    ] = False,
     part_min: Annotated[
-        int, typer.Option(min=1, help="Minutes in one part; a crash loses at most the one being written.")
+        int, typer.Option(min=1, help="Minutes in one part; paper plays those that ended.")
     ] = 10,
+    sync_s: Annotated[
+        int, typer.Option(min=1, help="Seconds between two syncs to disk; a crash loses at most that.")
+    ] = 5,
     free_mb: Annotated[
         int, typer.Option(min=0, help="Stop when no more than that is free on the disk.")
     ] = 1024,
     as_json: AsJson = False,
 ) -> None:
-    """Record the raw frames of the configured legs, for `basisbot paper`, until told to stop."""
+    """Record the raw frames of the configured legs, for `basisbot paper`, until told to stop.
+
+    A crash costs the last few seconds: --resume ends the part that was being written and goes on with the
+    next. It may be given at the first start, too.
+    """
     from bot.wiring.record import RecordOptions, record_feeds
 
     frames = record_feeds(
@@ -135,14 +149,16 @@ def record(
             environ=dict(os.environ),
             env_file=env_file or dotenv(),
             out=out,
+            resume=resume,
             part_s=part_min * 60,
+            sync_s=sync_s,
             free_bytes=free_mb << 20,
         )
     )
     if as_json:
         print_json({"frames": frames, "folder": str(out)})
     else:
-        typer.echo(f"{frames} frames in {out}")
+        say(f"{frames} frames in {out}")
 
 
 @verbs.command()
@@ -161,6 +177,6 @@ def doctor(
     else:
         width = max(len(one.check) for one in found)
         for one in found:
-            typer.echo(f"{one.verdict.value:4}  {one.check:{width}}  {one.text}")
+            say(f"{one.verdict.value:4}  {one.check:{width}}  {one.text}")
     sys.stdout.flush()
     raise typer.Exit(1 if failed else 0)

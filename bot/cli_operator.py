@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bot.options import AsJson, EnvFile, dotenv, print_json
+from bot.options import AsJson, EnvFile, dotenv, print_json, say
 
 JournalFile = Annotated[
     Path | None,
@@ -91,4 +91,4 @@ def _give(
         print_json(done)
         return
     modes = ", ".join(f"{name} {mode}" for name, mode in done.in_force.items())
-    typer.echo(f"row {done.seq}: {verb} {'everything' if scope == '*' else scope}; now {modes}")
+    say(f"row {done.seq}: {verb} {'everything' if scope == '*' else scope}; now {modes}")

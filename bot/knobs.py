@@ -25,6 +25,9 @@ ACKNOWLEDGEMENT = "I trade real money and have read docs/RUNBOOK.md"
 # read by the test-suite, so that a shell which has it set can also run the program
 FOREIGN = frozenset({"BASISBOT_TEST_DATA"})
 
+# of the strategy what gateways are made with, which a living run cannot take over
+_RESTART = frozenset({"materiality_bps", "heartbeat_s", "clip_quote", "coin_margin", "receive_window_s"})
+
 _ACCEPTS: dict[Any, str] = {
     float: "a number",
     int: "a whole number",
@@ -63,6 +66,17 @@ class Knob(Struct, frozen=True, kw_only=True):
     compact: bool = False
     secret: bool = False
     default: str = ""
+
+    @property
+    def lives(self) -> bool:
+        """Whether a living run takes a change over; what else differs needs a restart."""
+        match self.path:
+            case ("limits", _):
+                return True
+            case ("strategy", name):
+                return name not in _RESTART
+            case _:
+                return False
 
 
 def _of_machine(
@@ -178,7 +192,8 @@ def render_env_example() -> str:
     lines = [
         "# Every setting of basisbot, printed from the declarations by `make env-example`.",
         "# Copy to .env and fill in; the environment beats --env-file, which replaces .env.",
-        "# Paths are relative to the file they stand in.",
+        "# Paths are relative to the file they stand in. At SIGHUP a living run takes over what is marked",
+        "# so; all else needs a restart.",
     ]
     section = None
     for knob in knobs():
@@ -187,6 +202,7 @@ def render_env_example() -> str:
             section = heading
             lines += ["", f"# --- {heading} ---"]
         state = "must be set" if knob.required else f"default: {knob.default or 'empty'}"
+        state += "; SIGHUP" if knob.lives else ""
         lines += [
             "",
             f"# {knob.meaning}",

@@ -28,6 +28,13 @@ def dotenv() -> Path | None:
     return path if path.is_file() else None
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """One line for a person, on standard output or error."""
+    from bot.shell.terminal import plain
+
+    typer.echo(plain(text), err=err)
+
+
 def print_json(answer: Mapping[str, object] | Struct) -> None:
     """One object on one line of standard output, secrets left to whoever made it."""
     from msgspec.json import encode

@@ -2,8 +2,8 @@
 
 pydantic-settings does the parsing; its model is built from the knobs that `bot.model.config` declares, so
 that no knob is declared here.  The environment beats ``--env-file``, which replaces ``.env``.  Every
-mistake is one sentence that names the variable and says what it takes; a variable with our prefix that is
-no knob is a mistake too, since a setting that is silently ignored is one that the operator believes in.
+mistake names its variable and says what that takes; all of them are told at once, since whoever fills in a
+file mends it once.
 
 pydantic-settings takes a quarter of a second to import: import this module only where settings are
 needed.
@@ -11,28 +11,28 @@ needed.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from dotenv.main import resolve_variables
-from dotenv.parser import parse_stream
-from msgspec import Struct
+from msgspec import Struct, field
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from bot.compact import FormError, check_capital, parse_balances, parse_capital, parse_fees_bps, parse_pairs
-from bot.knobs import ACKNOWLEDGEMENT, FOREIGN, NESTED, PREFIX, ConfigError, Knob, knobs
-from bot.model.config import Config, Fuse, Limits, Strategy
+from bot.knobs import ACKNOWLEDGEMENT, NESTED, PREFIX, ConfigError, Knob, knobs
+from bot.model.config import Balance, Config, FeeRate, Fuse, Limits, Strategy
+from bot.model.money import ZERO
+from bot.model.pair import PairSpec
+from bot.variables import Given, gather, paths_in, refuse_unknown, secret_in
 
 Form = TypeVar("Form")
 
-ENVIRONMENT = "environment"
 DEFAULT = "default"
 JOURNAL_NAME = "journal.sqlite"
+REPAIR_S = 1.0  # what one attempt to mend a naked pair may take
 _GROUPS: dict[str, type[Struct]] = {"strategy": Strategy, "limits": Limits, "fuse": Fuse}
 
 
@@ -62,14 +62,6 @@ class Settings(Struct, frozen=True):
     rehearsal_ports: tuple[int, int, int] | None = None
 
 
-class Given(Struct, frozen=True):
-    """One variable as it was found: its text, where it stood and the folder its paths are relative to."""
-
-    text: str
-    source: str
-    folder: Path
-
-
 class Shown(Struct, frozen=True):
     """A knob as it is shown: its text in force, secrets as asterisks, and where that comes from."""
 
@@ -78,50 +70,84 @@ class Shown(Struct, frozen=True):
     source: str
 
 
+class _Mistakes(Struct):
+    """What is wrong with the variables, a sentence each, and those that are missing, by name."""
+
+    wrong: list[str] = field(default_factory=list)
+    missing: dict[str, Knob] = field(default_factory=dict)
+
+    def of(self, read: Callable[[], Form], instead: Form) -> Form:
+        """What ``read`` reads; where it refuses, that is noted, and ``instead`` is taken."""
+        try:
+            return read()
+        except ConfigError as error:
+            self.wrong.append(str(error))
+            return instead
+
+    def refuse(self, given: Mapping[str, Given]) -> None:
+        """Raises `ConfigError` for all of them; the missing come last: a wrong one may be its misreading."""
+        found = list(self.wrong)
+        missing = [knob for knob in knobs() if knob.variable in self.missing]
+        if len(missing) == 1:
+            knob, variable = missing[0], missing[0].variable
+            state = "is empty" if variable in given else "is not set"
+            found.append(f"{variable} {state}, but it takes {knob.accepts}: {knob.meaning}")
+        elif missing:
+            names = ", ".join(knob.variable for knob in missing)
+            found.append(f"{len(missing)} variables are not set: {names}; .env.example describes each")
+        if found:
+            raise ConfigError("; ".join(found))
+
+
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     """Settings from ``environ`` and ``env_file``.
 
-    Raises `ConfigError` for a file that cannot be read, an unknown or missing variable, or a value that the
-    variable does not take.
+    Raises `ConfigError` for a file that cannot be read, for an unknown variable, for all variables that are
+    missing or have a value that they do not take, and for values that contradict each other.
     """
     given = gather(environ, env_file)
-    _refuse_unknown(given)
-    fields = _parse(given)
-    config = _config(fields, given)
-    if config.mode == "paper" and not config.paper_balances:
-        raise _missing(_knob("PAPER_BALANCES"), given)
-    if config.mode == "live":
-        _refuse_unready(given)
+    refuse_unknown(given)
+    mistakes = _Mistakes()
+    fields = _parse(given, mistakes)
+    fields |= _compact_fields(given, mistakes)
+    mode = _text(given, "MODE") or _knob("MODE").default
+    if mode == "paper" and not _text(given, "PAPER_BALANCES"):
+        mistakes.missing[PREFIX + "PAPER_BALANCES"] = _knob("PAPER_BALANCES")
+    if mode == "live":
+        mistakes.wrong += _unready(given)
+    secrets = mistakes.of(lambda: _secrets(given), Secrets())
+    ports = mistakes.of(lambda: _ports(given), None)
+    mistakes.refuse(given)
+    for name, group in _GROUPS.items():
+        fields[name] = group(**fields[name])
+    config = Config(**fields)
+    contradictions = tuple(_contradictions(config))
+    if contradictions:
+        raise ConfigError("; ".join(contradictions))
     return Settings(
         config=config,
-        secrets=Secrets(
-            secret_in(given, "BINANCE_KEY"),
-            secret_in(given, "BINANCE_SECRET"),
-            secret_in(given, "API_TOKEN"),
-            _ccxt_credentials(given),
-        ),
+        secrets=secrets,
         instruments=tuple(paths_in(given, "PAPER_INSTRUMENTS")),
         funding=next(paths_in(given, "PAPER_FUNDING"), None),
         journal=next(paths_in(given, "JOURNAL"), None),
-        rehearsal_ports=_ports(given),
+        rehearsal_ports=ports,
     )
 
 
-# of the strategy, since gateways are made with them
-RESTART = frozenset({"materiality_bps", "heartbeat_s", "clip_quote", "coin_margin", "receive_window_s"})
-
-
-def changes(before: Config, after: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def changes(before: Settings, after: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which variables differ: those a living run can take over, and those that need a restart."""
     tunable: list[str] = []
     fixed: list[str] = []
     for knob in knobs():
-        if not knob.path or _at(before, knob.path) == _at(after, knob.path):
-            continue
-        lives = knob.path[0] == "limits" or (knob.path[0] == "strategy" and knob.path[1] not in RESTART)
-        (tunable if lives else fixed).append(knob.variable)
-    if before.pairs != after.pairs and PREFIX + "PAIRS" not in fixed:
-        fixed.append(PREFIX + "PAIR_CAPITAL_QUOTE")
+        if knob.path and _at(before.config, knob.path) != _at(after.config, knob.path):
+            (tunable if knob.lives else fixed).append(knob.variable)
+    if before.config.pairs != after.config.pairs:
+        legs = [[(pair.name, pair.long, pair.short) for pair in one.config.pairs] for one in (before, after)]
+        if legs[0] == legs[1]:
+            fixed.remove(PREFIX + "PAIRS")
+            fixed.append(PREFIX + "PAIR_CAPITAL_QUOTE")
+    kept = (_of_machine(before), _of_machine(after))
+    fixed += [PREFIX + name for name in kept[0] if kept[0][name] != kept[1][name]]
     return tuple(tunable), tuple(fixed)
 
 
@@ -131,29 +157,57 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _refuse_unready(given: dict[str, Given]) -> None:
+def _of_machine(settings: Settings) -> dict[str, object]:
+    """What a run was made with besides its configuration, by the variable that says it."""
+    secrets = settings.secrets
+    return {
+        "PAPER_INSTRUMENTS": settings.instruments,
+        "PAPER_FUNDING": settings.funding,
+        "JOURNAL": settings.journal,
+        "REHEARSAL_PORTS": settings.rehearsal_ports,
+        "API_TOKEN": secrets.api_token,
+        "CCXT_CREDENTIALS": secrets.ccxt,
+        "BINANCE_KEY": secrets.binance_key,
+        "BINANCE_SECRET": secrets.binance_secret,
+    }
+
+
+def _unready(given: Mapping[str, Given]) -> Iterator[str]:
     """Real money needs to be meant, and every limit to be chosen by somebody."""
-    found = given.get(PREFIX + "LIVE_ACKNOWLEDGEMENT")
-    if found is None or found.text.strip() != ACKNOWLEDGEMENT:
-        raise ConfigError(
+    if _text(given, "LIVE_ACKNOWLEDGEMENT") != ACKNOWLEDGEMENT:
+        yield (
             f"BASISBOT_MODE is 'live': set BASISBOT_LIVE_ACKNOWLEDGEMENT to {ACKNOWLEDGEMENT!r}, "
             "or choose another mode"
         )
-    unset = [
-        knob.variable
-        for knob in knobs()
-        if knob.path[:1] == ("limits",)
-        and not knob.optional
-        and not (knob.variable in given and given[knob.variable].text.strip())
-    ]
+    limits = (knob for knob in knobs() if knob.path[:1] == ("limits",) and not knob.optional)
+    unset = [knob.variable for knob in limits if not _text(given, knob.variable.removeprefix(PREFIX))]
     if unset:
-        raise ConfigError(
+        yield (
             f"BASISBOT_MODE is 'live', where every limit is set by hand: {', '.join(unset)} "
             + ("is not set" if len(unset) == 1 else "are not set")
         )
 
 
-def _ports(given: dict[str, Given]) -> tuple[int, int, int] | None:
+def _contradictions(config: Config) -> Iterator[str]:
+    """Values that each are taken and together cannot be meant."""
+    strategy, limits = config.strategy, config.limits
+    rescue_s = strategy.patience_s + (strategy.repair_attempts + 1) * REPAIR_S
+    if config.stop_grace_s <= rescue_s:
+        yield (
+            f"{PREFIX}STOP_GRACE_S={config.stop_grace_s:g} leaves a stop no time to mend what is half done: "
+            f"give more than {rescue_s:g}, which is {PREFIX}STRATEGY__PATIENCE_S={strategy.patience_s:g} "
+            "and a second for each repair and the unwinding"
+        )
+    for field_name in ("order_notional_max_quote", "naked_max_quote"):
+        limit = getattr(limits, field_name)
+        if strategy.clip_quote > limit:
+            yield (
+                f"{PREFIX}STRATEGY__CLIP_QUOTE={strategy.clip_quote:f} is above "
+                f"{PREFIX}LIMITS__{field_name.upper()}={limit:f}: no whole clip would ever be admitted"
+            )
+
+
+def _ports(given: Mapping[str, Given]) -> tuple[int, int, int] | None:
     name = PREFIX + "REHEARSAL_PORTS"
     text = given[name].text if name in given else ""
     if not text.strip():
@@ -194,74 +248,26 @@ def describe(environ: Mapping[str, str], env_file: Path | None = None) -> list[S
     return rows
 
 
-def gather(environ: Mapping[str, str], env_file: Path | None = None) -> dict[str, Given]:
-    """Every variable with our prefix, by its name in capitals; the environment beats the file."""
-    given = {}
-    if env_file is not None:
-        for name, text in _read(env_file).items():
-            given[name.upper()] = Given(text, str(env_file), env_file.absolute().parent)
-    for name, text in environ.items():
-        if name.upper().startswith(PREFIX):
-            given[name.upper()] = Given(text, ENVIRONMENT, Path.cwd())
-    return {name: item for name, item in given.items() if name not in FOREIGN}
-
-
-def _read(env_file: Path) -> dict[str, str]:
-    try:
-        with env_file.open(encoding="utf-8") as stream:
-            bindings = list(parse_stream(stream))
-    except OSError as error:
-        raise ConfigError(f"{env_file}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{env_file}: is not UTF-8 text") from error
-    lines: dict[str, int] = {}
-    for binding in bindings:
-        text = binding.original.string
-        line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
-        if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError(f"{env_file}:{line}: is not of the form NAME=value")
-        if binding.key is None:
-            continue
-        if binding.key in lines:
-            raise ConfigError(
-                f"{env_file}:{line}: {binding.key} was set in line {lines[binding.key]} already"
-            )
-        lines[binding.key] = line
-    pairs = [(binding.key, binding.value) for binding in bindings if binding.key is not None]
-    values = resolve_variables(pairs, override=False)
-    _refuse_near_misses(env_file, lines)
-    return {name: text or "" for name, text in values.items() if name.upper().startswith(PREFIX)}
-
-
-def _refuse_near_misses(env_file: Path, lines: dict[str, int]) -> None:
-    # other programs read the same file, so that a foreign name is fine unless it looks like one of ours
-    known = [knob.variable for knob in knobs()]
-    for name, line in lines.items():
-        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
-        if near and not name.upper().startswith(PREFIX):
-            raise ConfigError(f"{env_file}:{line}: {name} is no setting; did you mean {near[0]}?")
-
-
-def _refuse_unknown(given: dict[str, Given]) -> None:
-    known = [knob.variable for knob in knobs()]
-    for name, item in given.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {near[0]}?"
-                if near
-                else "`basisbot config show` and .env.example name them all"
-            )
-            raise ConfigError(f"{name} (set in {item.source}) is no setting; {hint}")
-
-
-def _parse(given: dict[str, Given]) -> dict[str, Any]:
-    """The values of all knobs of `Config`, nested as it is, compact forms still as text."""
+def _parse(given: Mapping[str, Given], mistakes: _Mistakes) -> dict[str, Any]:
+    """The values of all knobs of `Config`, nested as it is, compact forms still as text; nothing where any
+    cannot be read."""
     texts = {name.lower(): item.text for name, item in given.items()}
     try:
         return _model(texts)().model_dump()
     except ValidationError as error:
-        raise _sentence(error, given) from None
+        by_path = {knob.path: knob for knob in knobs()}
+        for one in error.errors():
+            path = tuple(str(part) for part in one["loc"][:2])
+            knob = by_path[path if path[0] in _GROUPS else path[:1]]
+            found = given.get(knob.variable)
+            if found is None or not found.text:
+                mistakes.missing[knob.variable] = knob
+            else:
+                mistakes.wrong.append(
+                    f"{knob.variable}={found.text!r} (set in {found.source}) is not what it takes, "
+                    f"{knob.accepts}: {knob.meaning}"
+                )
+        return {}
 
 
 def _model(texts: dict[str, str]) -> type[BaseSettings]:
@@ -304,47 +310,34 @@ def _field(knob: Knob) -> tuple[Any, Any]:
     return kind, Field(default, validate_default=True, **bounds)
 
 
-def _sentence(error: ValidationError, given: dict[str, Given]) -> ConfigError:
-    """The first mistake as a sentence.  A missing variable comes last: a wrong one may be its misreading."""
-    by_path = {knob.path: knob for knob in knobs()}
-    mistakes = [
-        by_path[tuple(str(part) for part in item["loc"][:2])[: _depth(item["loc"])]]
-        for item in error.errors()
-    ]
-    for knob in mistakes:
-        if knob.variable in given and given[knob.variable].text:
-            found = given[knob.variable]
-            return ConfigError(
-                f"{knob.variable}={found.text!r} (set in {found.source}) is not what it takes, "
-                f"{knob.accepts}: {knob.meaning}"
-            )
-    return _missing(mistakes[0], given)
-
-
-def _depth(loc: tuple[int | str, ...]) -> int:
-    return 2 if loc[0] in _GROUPS else 1
-
-
-def _missing(knob: Knob, given: dict[str, Given]) -> ConfigError:
-    state = "is empty" if knob.variable in given else "is not set"
-    return ConfigError(f"{knob.variable} {state}, but it takes {knob.accepts}: {knob.meaning}")
-
-
-def _config(fields: dict[str, Any], given: dict[str, Given]) -> Config:
+def _compact_fields(given: Mapping[str, Given], mistakes: _Mistakes) -> dict[str, Any]:
+    """What is given in compact forms, as `Config` has it."""
     for knob in knobs():
-        if knob.required and not (knob.variable in given and given[knob.variable].text.strip()):
-            raise _missing(knob, given)
-    for name, group in _GROUPS.items():
-        fields[name] = group(**fields[name])
-    capital = _compact(given, "PAIR_CAPITAL_QUOTE", parse_capital)
-    fields["pairs"] = _compact(given, "PAIRS", lambda text: parse_pairs(text, capital))
-    _compact(given, "PAIR_CAPITAL_QUOTE", lambda _: check_capital(capital, fields["pairs"]))
-    fields["paper_balances"] = _compact(given, "PAPER_BALANCES", parse_balances)
-    fields["paper_fees_bps"] = _compact(given, "PAPER_FEES_BPS", parse_fees_bps)
-    return Config(**fields)
+        if knob.required and not _text(given, knob.variable.removeprefix(PREFIX)):
+            mistakes.missing.setdefault(knob.variable, knob)
+
+    def read(name: str, parse: Callable[[str], Form], instead: Form) -> Form:
+        if PREFIX + name in mistakes.missing:
+            return instead
+        return mistakes.of(lambda: _compact(given, name, parse), instead)
+
+    no_pairs: tuple[PairSpec, ...] = ()
+    no_balances: tuple[Balance, ...] = ()
+    no_fees: dict[str, FeeRate] = {}
+    names = {item.partition("=")[0].strip() for item in _text(given, "PAIRS").split(",")}
+    unknown = dict.fromkeys(names, ZERO)  # amounts that cannot be read are one mistake, not one a pair
+    capital = read("PAIR_CAPITAL_QUOTE", parse_capital, unknown)
+    pairs = read("PAIRS", lambda text: parse_pairs(text, capital), no_pairs)
+    if pairs and capital is not unknown:
+        read("PAIR_CAPITAL_QUOTE", lambda _: check_capital(capital, pairs), None)
+    return {
+        "pairs": pairs,
+        "paper_balances": read("PAPER_BALANCES", parse_balances, no_balances),
+        "paper_fees_bps": read("PAPER_FEES_BPS", parse_fees_bps, no_fees),
+    }
 
 
-def _compact(given: dict[str, Given], name: str, parse: Callable[[str], Form]) -> Form:
+def _compact(given: Mapping[str, Given], name: str, parse: Callable[[str], Form]) -> Form:
     found = given.get(PREFIX + name)
     try:
         return parse(found.text if found else "")
@@ -352,28 +345,21 @@ def _compact(given: dict[str, Given], name: str, parse: Callable[[str], Form]) -
         raise ConfigError(f"{PREFIX}{name} {error} (set in {found.source if found else DEFAULT})") from None
 
 
-def secret_in(given: dict[str, Given], name: str) -> SecretStr | None:
-    """A secret by its name without prefix, from its variable or the file that ``…_FILE`` names.
-
-    Raises `ConfigError` for both at once, and for a file that cannot be read or is empty.
-    """
-    text = given[PREFIX + name].text if PREFIX + name in given else ""
-    variable = f"{name}_FILE"
-    for path in paths_in(given, variable):
-        if text:
-            raise ConfigError(f"{PREFIX}{name} and {PREFIX}{variable} are both set: keep one of them")
-        try:
-            text = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            # the value is not shown: it may be the secret itself, set in the wrong variable
-            raise ConfigError(f"{PREFIX}{variable} names a file that cannot be read: {reason}") from None
-        if not text:
-            raise ConfigError(f"{PREFIX}{variable} names a file that is empty")
-    return SecretStr(text) if text else None
+def _text(given: Mapping[str, Given], name: str) -> str:
+    found = given.get(PREFIX + name)
+    return found.text.strip() if found else ""
 
 
-def _ccxt_credentials(given: dict[str, Given]) -> dict[str, dict[str, SecretStr]]:
+def _secrets(given: Mapping[str, Given]) -> Secrets:
+    return Secrets(
+        secret_in(given, "BINANCE_KEY"),
+        secret_in(given, "BINANCE_SECRET"),
+        secret_in(given, "API_TOKEN"),
+        _ccxt_credentials(given),
+    )
+
+
+def _ccxt_credentials(given: Mapping[str, Given]) -> dict[str, dict[str, SecretStr]]:
     text = secret_in(given, "CCXT_CREDENTIALS")
     if text is None:
         return {}
@@ -383,11 +369,3 @@ def _ccxt_credentials(given: dict[str, Given]) -> dict[str, dict[str, SecretStr]
         # neither the text nor where it breaks is shown: it is made of secrets
         raise ConfigError(f"{PREFIX}CCXT_CREDENTIALS is not a JSON object of objects of texts") from None
     return {name: {word: SecretStr(value) for word, value in words.items()} for name, words in told.items()}
-
-
-def paths_in(given: dict[str, Given], name: str) -> Iterator[Path]:
-    """The paths of a variable, by its name without prefix; relative ones to where it stood."""
-    found = given.get(PREFIX + name)
-    if found is not None:
-        for part in filter(None, (part.strip() for part in found.text.split(","))):
-            yield found.folder / part

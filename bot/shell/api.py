@@ -9,6 +9,7 @@ nothing here, because it cannot send the token.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from msgspec import Struct
 from bot.model.facts import AdoptionOrdered, ModeOrdered
 from bot.model.ids import AccountId
 from bot.model.pair import Mode
+from bot.shell.connections import MOST, Connections
 from bot.shell.dialogue import (
     ADOPT,
     HOST,
@@ -61,25 +63,35 @@ async def serve(daemon: Daemon, access: Access) -> AsyncIterator[int]:
     """Serve while the block runs; yields the port.  Raises `ApiRefused` without a token or a free port."""
     if not access.token:
         raise ApiRefused("BASISBOT_API_TOKEN is not set, but BASISBOT_API_PORT is: the API wants a token")
-    runner = web.AppRunner(_application(daemon, access.token), access_log=None, shutdown_timeout=1.0)
+    connections = Connections(lambda: _http(runner))
+    application = _application(daemon, _guarded_by(access.token, connections))
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, access.port)
+        loop = asyncio.get_running_loop()
         try:
-            await site.start()
+            server = await loop.create_server(connections, HOST, access.port, backlog=MOST)
         except OSError as failure:
             raise ApiRefused(
                 f"port {access.port} of {HOST} cannot be had ({failure.strerror}): "
                 "free it, or set BASISBOT_API_PORT to another"
             ) from failure
-        yield runner.addresses[0][1]
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
 
 
-def _application(daemon: Daemon, token: str) -> web.Application:
+def _http(runner: web.AppRunner) -> asyncio.Protocol:
+    assert runner.server is not None
+    return runner.server()
+
+
+def _application(daemon: Daemon, guard: Middleware) -> web.Application:
     desk = _Desk(daemon)
-    application = web.Application(client_max_size=BODY_MAX, middlewares=[_guarded_by(token)])
+    application = web.Application(client_max_size=BODY_MAX, middlewares=[guard])
     application.router.add_get("/healthz", desk.health)
     application.router.add_get(READY_PATH, desk.readiness)
     application.router.add_get("/metrics", desk.metrics)
@@ -89,14 +101,15 @@ def _application(daemon: Daemon, token: str) -> web.Application:
     return application
 
 
-def _guarded_by(token: str) -> Middleware:
-    expected = f"Bearer {token}".encode()
+def _guarded_by(token: str, connections: Connections) -> Middleware:
+    expected = token.encode()
 
-    @web.middleware
-    async def guard(request: web.Request, handler: Next) -> web.StreamResponse:
+    async def answered(request: web.Request, handler: Next) -> web.StreamResponse:
         if request.path not in OPEN_TO_ALL:
-            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, expected):
+            # the scheme in capitals or not, one space or more (RFC 9110, 11.1 and 11.4)
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            is_known = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected)
+            if scheme.lower() != "bearer" or not is_known:
                 return _answer(401, Refusal("this needs the token of BASISBOT_API_TOKEN as a bearer token"))
         try:
             return await handler(request)
@@ -104,6 +117,13 @@ def _guarded_by(token: str) -> Middleware:
             if failure.status >= 400:
                 return _answer(failure.status, Refusal(failure.reason))
             raise
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Next) -> web.StreamResponse:
+        connections.asks(request.transport)
+        response = await answered(request, handler)
+        response.force_close()
+        return response
 
     return guard
 

@@ -27,6 +27,7 @@ from bot.shell.dialogue import (
     Wish,
 )
 from bot.shell.state import PairView, State
+from bot.shell.terminal import plain
 
 TIMEOUT_S = 10.0
 PAUSE_S = 0.25  # between two questions of who waits
@@ -109,26 +110,30 @@ def print_status(state: State) -> None:
     out = Console(
         file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False
     )
+
+    def say(line: str) -> None:
+        out.print(plain(line))
+
     doing = f"stopping ({state.stopping})" if state.stopping else "ready" if state.ready else "not ready"
-    out.print(f"{state.trades.upper()}  {doing}  mode {state.mode}  run {state.run_id}  row {state.seq}")
+    say(f"{state.trades.upper()}  {doing}  mode {state.mode}  run {state.run_id}  row {state.seq}")
     out.print(_book(state))
     for name, pair in state.pairs.items():
         for hold in pair.holds:
-            out.print(f"{name} held: {' '.join(filter(None, (hold.code, hold.value, hold.limit)))}")
+            say(f"{name} held: {' '.join(filter(None, (hold.code, hold.value, hold.limit)))}")
         if pair.mode != "active" and pair.mode_reason:
-            out.print(f"{name} is {pair.mode}: {pair.mode_reason}")
+            say(f"{name} is {pair.mode}: {pair.mode_reason}")
         if pair.idle and not pair.holds:
-            out.print(f"{name}: {' '.join(filter(None, (pair.idle, pair.idle_value, pair.idle_limit)))}")
+            say(f"{name}: {' '.join(filter(None, (pair.idle, pair.idle_value, pair.idle_limit)))}")
     for name, order in state.orders.items():
-        out.print(
+        say(
             f"order {name} {order.state} {order.side} {order.filled_qty}/{order.qty} {order.instrument} "
             f"at {order.price}, {order.age_s:.1f} s {order.reason}"
         )
     for name, account in state.accounts.items():
         for channel, reason in account.lost.items():
-            out.print(f"{name} {channel} is down: {reason}")
+            say(f"{name} {channel} is down: {reason}")
         for difference in account.differences:
-            out.print(f"{name} differs: {difference}")
+            say(f"{name} differs: {difference}")
     money = state.money
     moved = [
         f"{name} {_shown(float(amount), '+,.2f')}"
@@ -136,7 +141,7 @@ def print_status(state: State) -> None:
         if amount != "0"
     ]
     nav = "not known" if money.nav is None else f"{float(money.nav):,.2f} {money.currency}"
-    out.print(f"NAV {nav}; change from {', '.join(moved) or 'nothing'}")
+    say(f"NAV {nav}; change from {', '.join(moved) or 'nothing'}")
 
 
 def _book(state: State) -> Table:
@@ -147,7 +152,7 @@ def _book(state: State) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, pair in state.pairs.items():
         stale = any(hold.code.startswith(("stale", "gap", "no_book")) for hold in pair.holds)
-        table.add_row(name, pair.state, pair.mode, *_numbers(pair), style="dim" if stale else None)
+        table.add_row(plain(name), pair.state, pair.mode, *_numbers(pair), style="dim" if stale else None)
     return table
 
 

@@ -72,8 +72,8 @@ class DaemonParts(Struct, frozen=True, kw_only=True):
     ``engine`` stands at its journal's end with the store folded, and ``previous`` says how the run before
     ended (both from `bot.shell.boot.reopen`).  ``gateways`` has one entry for each account; one gateway may
     serve several.  ``alert`` is told alerts, ``note`` events for the log with their fields.  ``reload`` reads
-    the settings anew and answers with what changed, or with a sentence of refusal; ``keep`` writes a snapshot
-    of the store behind the journal's last row.
+    the settings anew and answers with what changed, with nothing, or with a sentence of refusal; ``keep``
+    writes a snapshot of the store behind the journal's last row.
     """
 
     engine: Engine
@@ -85,7 +85,7 @@ class DaemonParts(Struct, frozen=True, kw_only=True):
     gateways: Mapping[AccountId, LiveGateway]
     alert: Alert
     note: Note
-    reload: Callable[[], SettingsChanged | str] | None = None
+    reload: Callable[[], SettingsChanged | str | None] | None = None
     keep: Callable[[Store], None] | None = None
     stop_grace_s: float = 30.0
 
@@ -181,7 +181,9 @@ class Daemon:
             return
         found = self.parts.reload()
         if isinstance(found, str):
-            self.parts.note("settings not changed", {"reason": found})
+            self._alert(RaiseAlert("settings_refused", "warning", found), self.clock.now_ns())
+        elif found is None:
+            self.parts.note("settings are as they were", {})
         else:
             before = self.engine.store.config or self.parts.config
             self.parts.note("settings changed", differences(before, found.config))
@@ -224,8 +226,7 @@ class Daemon:
             reason = STARTING if account in parts.gateways else NOT_SERVED
             for channel in Channel:
                 put(ChannelLost(account, channel, reason))
-        rate = parts.config.usdt_usd_rate
-        if rate is not None:
+        if (rate := parts.config.usdt_usd_rate) is not None:
             put(RateSeen("USDT", "USD", rate, at_ns))
         self._tick_ns = (at_ns // SECOND_NS + 1) * SECOND_NS
         self._turn_asked = True
@@ -265,8 +266,7 @@ class Daemon:
 
     def _batch(self) -> None:
         """One turn: what has come due, one step, and its commands on their way."""
-        at_ns = self.clock.now_ns()
-        engine = self.engine
+        at_ns, engine = self.clock.now_ns(), self.engine
         self._executor.expire(at_ns)
         ticked = at_ns >= self._tick_ns
         if ticked:

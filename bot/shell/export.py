@@ -20,6 +20,7 @@ import msgspec
 from bot.model import money
 from bot.model.entry import Entry
 from bot.shell.journal import read_entries
+from bot.shell.terminal import plain
 
 _DURATIONS = frozenset({"offset_ns"})
 _SECOND_NS = 1_000_000_000
@@ -55,7 +56,7 @@ def show(
             for item in items:
                 fields = named(item)
                 kind = type(item).__name__
-                words = [f"{name}={_plain(value)}" for name, value in fields.items() if name != "type"]
+                words = [f"{name}={_word(value)}" for name, value in fields.items() if name != "type"]
                 stream.write(f"  {sign} {' '.join([kind, *words])}\n")
 
 
@@ -121,8 +122,8 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _plain(value: object) -> str:
+def _word(value: object) -> str:
     """A value without quotes where it needs none."""
     if isinstance(value, str) and re.fullmatch(r"[^\s=\"]+", value):
-        return value
-    return _json(value)
+        return plain(value)
+    return plain(_json(value))

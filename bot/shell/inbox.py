@@ -12,6 +12,7 @@ from __future__ import annotations
 from bot.model.facts import AnyFact, BookSeen, FundingEstimated, MarkSeen
 
 Key = tuple[type, str, bool, bool] | int
+CONFLATED = (BookSeen, MarkSeen, FundingEstimated)
 
 
 class InboxOverfull(Exception):
@@ -26,7 +27,7 @@ class Inbox:
         self._capacity = capacity
         self._waiting: dict[Key, AnyFact] = {}
         self._events = 0
-        self.conflated: dict[str, int] = {}
+        self.conflated = {kind.__name__: 0 for kind in CONFLATED}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -50,8 +51,7 @@ class Inbox:
             self._events += 1
             return
         if self._waiting.pop(key, None) is not None:
-            name = kind.__name__
-            self.conflated[name] = self.conflated.get(name, 0) + 1
+            self.conflated[kind.__name__] += 1
         self._waiting[key] = fact
 
     def drain(self) -> tuple[AnyFact, ...]:

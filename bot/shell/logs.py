@@ -1,11 +1,13 @@
 """Logs: JSON lines where a program reads them, coloured lines where a person does, secrets nowhere.
 
-structlog is imported when the first line is written or `configure` is called, not before: the verbs that log
-nothing start without it.
+What libraries say by the standard library's logging takes the same way, a line each: a traceback over many
+lines would break the JSON of whoever reads it.  structlog is imported when the first line is written or
+`configure` is called, not before: the verbs that log nothing start without it.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -13,13 +15,14 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from bot.model.commands import RaiseAlert
+from bot.shell.terminal import plain
 
 HIDDEN = "***"
 _SECRET_NAME = re.compile(r"secret|token|passw|signature|api_?key|private_?key|credential", re.IGNORECASE)
 
 
 def configure(stream: TextIO | None = None, *, secrets: tuple[str, ...] = ()) -> None:
-    """Send all log lines to ``stream`` (standard error): JSON unless it is a terminal.
+    """Send all log lines to ``stream`` (standard error), those of libraries too: JSON unless a terminal.
 
     A field whose name speaks of a secret is hidden, and each of ``secrets`` is cut out of every text.
     """
@@ -39,19 +42,46 @@ def configure(stream: TextIO | None = None, *, secrets: tuple[str, ...] = ()) ->
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             redact,
+            *((_escape,) if pretty else ()),
             renderer,
         ],
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    for before in [one for one in root.handlers if isinstance(one, _OfLibraries)]:
+        root.removeHandler(before)
+    root.addHandler(_OfLibraries(logging.WARNING))
+
+
+class _OfLibraries(logging.Handler):
+    """What a library logs as a line like ours; of an exception its name and words, not its traceback."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        import structlog
+
+        fields = {"logger": record.name}
+        failure = record.exc_info[1] if record.exc_info else None
+        if failure is not None:
+            fields["error"] = f"{type(failure).__name__}: {failure}"
+        structlog.get_logger().log(record.levelno, record.getMessage(), **fields)
+
+
+def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What others said is not obeyed by a terminal; a traceback keeps its lines."""
+    return {
+        name: "\n".join(map(plain, value.split("\n"))) if name == "exception" else plain(str(value))
+        for name, value in event.items()
+    }
 
 
 def warn_of(alert: RaiseAlert, at_ns: int) -> None:
-    """Write an alert as a warning; ``at_ns`` is when it was raised."""
+    """Write an alert at the level of its severity; ``at_ns`` is when it was raised."""
     import structlog
 
     at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).isoformat()
-    structlog.get_logger().warning(alert.text, key=alert.key, severity=alert.severity, at=at)
+    write = getattr(structlog.get_logger(), alert.severity)
+    write(alert.text, key=alert.key, severity=alert.severity, at=at)
 
 
 def note(event: str, fields: Mapping[str, str]) -> None:

@@ -2,7 +2,9 @@
 
 Nothing is counted twice: the numbers are those of the snapshot (`bot.shell.state`), of the loop and of the
 gateways, read when Prometheus asks.  Names are ``basisbot_<noun>_<unit>``; what only grows ends in
-``_total``.  What must stay true: every name is in the table, and docs/RUNBOOK.md lists the same.
+``_total``.  A series that first appears with a one shows no increase, so that what is watched for its first
+time is told as zero before.  What must stay true: every name is in the table, and docs/RUNBOOK.md lists the
+same, as it does the classes of alerts and the codes of holds.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from bot.model.facts import Fact
+from bot.model.ids import AccountId
 from bot.model.pair import Mode
 from bot.model.store import OrderState
 from bot.ports import Reading
@@ -47,7 +50,7 @@ NAMES: dict[str, str] = {
     "account_age_seconds": "time since an account was last compared with the venue",
     "account_reconciled_bool": "1 when an account is what the ledger expects",
     "account_offset_seconds": "the venue's clock less ours, after correction",
-    "drift_total": "messages of a venue that its codec did not know, since the journal began",
+    "drift_total": "messages of a venue that were not understood, by account, since the journal began",
     "alerts_total": "alerts raised since the start, by the first word of their key",
     "journal_rows_total": "rows of the journal",
     "journal_bytes": "size of the journal's files",
@@ -78,6 +81,17 @@ NAMES: dict[str, str] = {
     "market_losses_total": "losses of a market stream of ccxt",
     "private_losses_total": "losses of a private stream of ccxt",
 }
+
+ALERTS = (
+    "legged", "naked_halted", "limit", "halted", "reconcile", "foreign", "forced", "margin_call",
+    "venue_reset", "drift", "settings", "status", "channel", "settings_refused",
+)  # fmt: skip
+HOLDS = (
+    "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",
+    "gap", "no_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
+    "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
+    "foreign_order", "baseline_position", "feed_ended", "base_differs",
+)  # fmt: skip
 
 
 def render(daemon: Daemon) -> bytes:
@@ -120,8 +134,12 @@ def readings(daemon: Daemon) -> Iterator[Reading]:
         counts[order.state] += 1
     for order_state, count in counts.items():
         yield Reading("orders_count", count, {"state": order_state.value})
-    for stream, count in store.drift.items():
-        yield Reading("drift_total", count, {"stream": stream})
+    drift = dict.fromkeys(store.accounts, 0)
+    for key, count in store.drift.items():
+        account = AccountId(key.split(" ")[0])  # an account, or what was said of none of ours
+        drift[account] = drift.get(account, 0) + count
+    for account, count in drift.items():
+        yield Reading("drift_total", count, {"account": account})
     yield from _loop(daemon)
     for gateway in daemon.gateways:
         yield from gateway.readings()
@@ -144,9 +162,9 @@ def _pair(state: State, name: str) -> Iterator[Reading]:
     yield Reading("naked_seconds", pair.naked_s, labels)
     yield Reading("pair_ready_bool", float(pair.ready), labels)
     yield Reading("mode_rank", Mode(pair.mode).rank, labels)
-    codes: dict[str, int] = {}
+    codes = dict.fromkeys(HOLDS, 0)
     for hold in pair.holds:
-        codes[hold.code] = codes.get(hold.code, 0) + 1
+        codes[hold.code] += 1
     for code, count in codes.items():
         yield Reading("holds_count", count, {**labels, "code": code})
     for role, leg in pair.legs.items():
@@ -177,7 +195,7 @@ def _loop(daemon: Daemon) -> Iterator[Reading]:
         yield Reading("commands_total", count, {"type": wanted.__name__})
     for name, count in engine.inbox.conflated.items():
         yield Reading("conflated_total", count, {"type": name})
-    for key, count in vitals.alerts.items():
+    for key, count in (dict.fromkeys(ALERTS, 0) | vitals.alerts).items():
         yield Reading("alerts_total", count, {"key": key})
     yield Reading("loop_lag_seconds", vitals.tick_lag_s)
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -50,6 +50,11 @@ class RehearsalOptions(Struct, frozen=True, kw_only=True):
     def journal(self) -> Path:
         return self.out / JOURNAL_NAME
 
+    @property
+    def previous(self) -> Path:
+        """Where the journal of the rehearsal before is kept."""
+        return self.out / f"previous-{JOURNAL_NAME}"
+
 
 def faults_there_are() -> str:
     """Every switch that a script may throw, a line each."""
@@ -61,7 +66,7 @@ def faults_there_are() -> str:
 def serve_servers(options: RehearsalOptions, port: int, *, with_parent: bool) -> None:
     """Serve until SIGINT or SIGTERM, or, ``with_parent``, until standard input ends.
 
-    Raises `ConfigError` for a script of faults that cannot be read, `FeedError`, and ``OSError`` for a port
+    Raises `FaultError` for a script of faults that cannot be read, `FeedError`, and ``OSError`` for a port
     that is taken.
     """
     from adapters.rehearsal.serve import Playbill, serve_forever
@@ -90,8 +95,9 @@ def serve_servers(options: RehearsalOptions, port: int, *, with_parent: bool) ->
 def rehearse_once(options: RehearsalOptions) -> Outcome:
     """Start the servers, run the daemon against them until it is told to stop, and end the servers.
 
-    Each rehearsal has an account of its own, and so a journal of its own: an earlier one is begun afresh.
-    Raises what `bot.wiring.live.run_live` does, and `ConfigError` where the servers do not start.
+    Each rehearsal has an account of its own, and so a journal of its own: an earlier one is laid aside.
+    Raises what `bot.wiring.live.run_live` does, `FaultError` for a script that cannot be read, and
+    `ConfigError` where the servers do not start.
     """
     _script(options)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -102,8 +108,8 @@ def rehearse_once(options: RehearsalOptions) -> Outcome:
         raise ConfigError(
             f"another rehearsal writes to {options.out}: stop it, or give another --out"
         ) from None
-    for suffix in ("", "-wal", "-shm", ".poison.json"):
-        journal.with_name(journal.name + suffix).unlink(missing_ok=True)
+    configure()
+    lay_aside(journal, options.previous)
     with _servers(options) as roots:
         ports = ",".join(str(urlsplit(roots[f"{market}_rest"]).port) for market in MARKETS)
         ours = {f"{PREFIX}{name}" for name in ("BINANCE_KEY_FILE", "BINANCE_SECRET_FILE", "JOURNAL")}
@@ -118,13 +124,24 @@ def rehearse_once(options: RehearsalOptions) -> Outcome:
         return run_live(LiveOptions(environ=environ, env_file=env_file, journal=journal))
 
 
+def lay_aside(journal: Path, previous: Path) -> None:
+    """An earlier rehearsal's journal takes another name, in place of what had that name."""
+    for suffix in ("", "-wal", "-shm", ".poison.json"):
+        earlier, kept = (path.with_name(path.name + suffix) for path in (journal, previous))
+        kept.unlink(missing_ok=True)
+        if earlier.exists():
+            earlier.replace(kept)
+    if previous.exists():
+        note("journal of the rehearsal before kept", {"file": str(previous)})
+
+
 def _script(options: RehearsalOptions) -> Script:
     from adapters.rehearsal.faults import FaultError, parse
 
     try:
         return parse(options.faults)
     except FaultError as error:
-        raise ConfigError(f"--faults: {error}") from None
+        raise FaultError(f"--faults: {error}") from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from bot.cli_operator import MEANINGS
 from bot.shell.dialogue import MODES
-from bot.shell.metrics import NAMES, PREFIX
+from bot.shell.metrics import ALERTS, HOLDS, NAMES, PREFIX
 from tests.architecture.source import CODE, ROOT, python_files, tree
 
 LINES = 250
@@ -55,13 +55,13 @@ def test_what_a_gateway_tells_is_a_metric_that_is_listed() -> None:
 def test_it_names_every_hold(runbook: str) -> None:
     listed = set(re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section(runbook, "Not ready"), re.MULTILINE))
     codes = {code for cell in listed for code in re.findall(r"\w+", cell) if not code.isdecimal()}
-    assert codes == set(arguments("Hold", 0, "risk"))
+    assert codes == {*arguments("Hold", 0, "risk"), *arguments("Unfit", 0, "bot")} == set(HOLDS)
 
 
 def test_it_names_every_alert(runbook: str) -> None:
     listed = re.findall(r"^\| `(\w+)[:`]", section(runbook, "Alerts"), re.MULTILINE)
     raised = [*arguments("RaiseAlert", 0, *CODE), *arguments("_freeze", 3, *CODE)]
-    assert {key.split(":")[0] for key in raised} == set(listed)
+    assert {key.split(":")[0] for key in raised} == set(listed) == set(ALERTS)
 
 
 def test_it_names_every_verb_of_an_operator(runbook: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import __version__
 from bot.cli import parse_ns, parse_range
 from tests.architecture.source import ROOT
 from tests.test_settings import NEEDED
@@ -77,6 +78,36 @@ def test_wrong_usage_is_exit_2(arguments: list[str], words: str, tmp_path: Path)
     assert done.returncode == 2
     assert words in " ".join(done.stderr.split())
     assert done.stdout == ""
+
+
+def test_an_error_is_one_object_on_standard_output_too_when_json_is_asked_for(tmp_path: Path) -> None:
+    for arguments, code in (
+        (["status", "--nonsense", "--json"], 2),
+        (["halt", "--json"], 2),
+        (["rehearse", "--faults", "nonsense", "--json"], 2),
+        (["config", "check", "--json"], 4),
+        (["status", "--json"], 4),
+        (["run", "--json", "--stay-down"], 0),
+    ):
+        done = run(*arguments, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        (line,) = done.stdout.splitlines()
+        told = json.loads(line)
+        assert told["exit_code"] == code
+        assert " ".join(told["error"].split()) in " ".join(done.stderr.split())
+
+
+def test_an_error_shows_what_others_said_and_does_not_obey_it(tmp_path: Path) -> None:
+    env = {**NEEDED, "BASISBOT_STRATEGY__PATIENCE_S": "ev\x1b[31mil\nbasisbot: all is well"}
+    done = run("config", "check", "--json", cwd=tmp_path, env=env)
+    assert done.returncode == 4
+    assert "\x1b" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert json.loads(done.stdout)["exit_code"] == 4
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert run("--version", cwd=tmp_path).stdout == f"basisbot {__version__}\n"
 
 
 def test_a_configuration_error_is_one_sentence_and_exit_4(tmp_path: Path) -> None:

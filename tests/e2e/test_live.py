@@ -147,11 +147,16 @@ def test_sighup_takes_over_what_may_change_and_refuses_the_rest_by_name(tmp_path
         daemon.until_said('"settings changed"')
         env_file.write_text(settings.replace("CLIP_QUOTE=20000", "CLIP_QUOTE=10000"))
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.until_said("BASISBOT_STRATEGY__CLIP_QUOTE can only change with a restart")
+        daemon.until_said("no changed setting was taken over: BASISBOT_STRATEGY__CLIP_QUOTE can only change")
+        env_file.write_text(f"{settings}\nBASISBOT_PAPER_FUNDING=other.csv\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until_said("BASISBOT_PAPER_FUNDING can only change with a restart")
         env_file.write_text(settings.replace("ENTRY_CARRY_APR=0.3", "ENTRY_CARRY_APR=much"))
         daemon.process.send_signal(signal.SIGHUP)
         daemon.until_said("BASISBOT_STRATEGY__ENTRY_CARRY_APR='much'")
         assert daemon.end() == 0
+    lines = [json.loads(line) for line in daemon.err.read_text().splitlines() if "settings_refused" in line]
+    assert [line["level"] for line in lines] == ["warning"] * 3
     changed = [fact for entry in daemon.entries for fact in entry.facts if isinstance(fact, SettingsChanged)]
     assert [fact.config.strategy.entry_carry_apr for fact in changed] == [0.4]
     assert changed[0].config.strategy.clip_quote == 20_000

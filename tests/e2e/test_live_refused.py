@@ -93,6 +93,10 @@ def test_what_the_venue_does_not_take_holds_the_run_and_the_status_says_why(
         assert json.loads(waited.out)["ready"] is False
         assert daemon.end() == 0
     assert [secret for secret in venue.secrets if secret in daemon.said] == []
+    alerts = [line for line in daemon.err.read_text().splitlines() if '"key": "channel:' in line]
+    told = [(one["key"], one["level"]) for one in map(json.loads, alerts)]
+    accounts = ("spot", "usdm", "coinm") if "refuses the key" in sentence else ()
+    assert sorted(told) == sorted((f"channel:binance:{one} market", "critical") for one in accounts)
     assert [one for entry in daemon.entries for one in entry.commands if isinstance(one, PlaceOrder)] == []
 
 

@@ -83,7 +83,7 @@ def test_a_step_that_takes_no_time_conflates_nothing(tmp_path: Path) -> None:
     feed: list[tuple[int, AnyFact]] = [(START + at_us * US, book(START + at_us * US)) for at_us in range(20)]
     done = run(tmp_path / "run.journal", feed, options=configured(0))
     assert len(done.entries) == 20
-    assert done.result.conflated == {}
+    assert not any(done.result.conflated.values())
 
 
 def test_ticks_come_at_each_whole_second_while_there_is_something_to_play(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import aiohttp
 import pytest
 
 from bot.model.facts import Channel as Ch
-from bot.model.facts import ChannelLost, ModeOrdered
+from bot.model.facts import ChannelLost, ModeOrdered, ProtocolDrift
 from bot.model.ids import AccountId
 from bot.model.pair import Mode, PairState
 from bot.shell.api import BODY_MAX, ApiRefused, serve
 from bot.shell.client import NotDone, give_order, print_status, read_status
 from bot.shell.dialogue import MODES, Access, Wish
-from bot.shell.metrics import NAMES, PREFIX
+from bot.shell.metrics import ALERTS, HOLDS, NAMES, PREFIX
 from tests.core.world import BTC, LINEAR
 from tests.shell.live import Run, pause, until
 
@@ -191,6 +191,32 @@ def test_the_metrics_are_those_of_the_table(tmp_path: Path) -> None:
     play(tmp_path / "j", scene)
 
 
+def test_what_is_watched_for_its_first_time_is_zero_before(tmp_path: Path) -> None:
+    """A series that begins with a one shows Prometheus no increase."""
+
+    async def scene(ask: Asked) -> None:
+        await until(lambda: ask.run.daemon.vitals.ticked_ns > 0)
+        _, text = await ask("GET", "/metrics")
+        for key in ALERTS:
+            assert f'basisbot_alerts_total{{key="{key}"}} 0.0' in text
+        for code in set(HOLDS) - {"not_reconciled"}:
+            assert f'basisbot_holds_count{{code="{code}",pair="BTC"}} 0.0' in text
+        for account in ("binance:spot", "binance:usdm"):
+            assert f'basisbot_drift_total{{account="{account}"}} 0.0' in text
+        assert 'basisbot_conflated_total{type="FundingEstimated"} 0.0' in text
+        for stream in ("private", "orders"):
+            ask.run.gateway.tell(ProtocolDrift(AccountId("binance:usdm"), stream, "a new word"))
+        ask.run.gateway.tell(ChannelLost(AccountId("binance:spot"), Ch.PRIVATE, "denied", is_refused=True))
+        await until(lambda: bool(ask.run.daemon.vitals.alerts.get("channel")))
+        _, text = await ask("GET", "/metrics")
+        assert 'basisbot_drift_total{account="binance:usdm"} 2.0' in text
+        assert 'basisbot_alerts_total{key="drift"} 2.0' in text
+        assert 'basisbot_alerts_total{key="channel"} 1.0' in text
+        assert 'basisbot_holds_count{code="channel_lost",pair="BTC"} 1.0' in text
+
+    play(tmp_path / "j", scene)
+
+
 def test_the_api_wants_a_token_and_a_free_port(tmp_path: Path) -> None:
     async def scene(ask: Asked) -> None:
         with pytest.raises(ApiRefused, match="BASISBOT_API_TOKEN"):
@@ -217,6 +243,22 @@ def test_the_client_reads_and_orders(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert max(map(len, out.splitlines())) <= 100
     assert re.search(r"^BTC +HEDGED +paused +20\.0", out, re.MULTILINE)
     assert "BTC is paused: ann: lunch" in out
+
+
+def test_what_others_said_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scene(ask: Asked) -> None:
+        await asyncio.to_thread(give_order, ask.access, "pause", Wish("ev\x1b[31mil\nBTC: ready", "ann\r"))
+        ask.run.gateway.tell(ChannelLost(AccountId("binance:usdm"), Ch.MARKET, "\x1b]0;title\x07"))
+        await until(lambda: bool(ask.run.store.accounts[AccountId("binance:usdm")].lost))
+        state = await asyncio.to_thread(read_status, ask.access)
+        assert state.mode_reason == "ann\r: ev\x1b[31mil\nBTC: ready"
+        print_status(state)
+
+    play(tmp_path / "j", scene)
+    out = capsys.readouterr().out
+    assert "BTC is paused: ann\\r: ev\\x1b[31mil\\nBTC: ready\n" in out
+    assert "binance:usdm market is down: \\x1b]0;title\\x07\n" in out
+    assert not {"\x1b", "\r", "\x07"} & set(out)
 
 
 def test_the_client_says_in_a_sentence_why_not(tmp_path: Path) -> None:

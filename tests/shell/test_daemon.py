@@ -266,9 +266,10 @@ def test_settings_that_may_not_change_are_refused_with_a_sentence(tmp_path: Path
         await boot_and_stop(run)
 
     run, _ = scene(tmp_path / "j", play, reload=lambda: "BASISBOT_PAIRS needs a restart")
-    assert [one for one in run.notes if one[0].startswith("settings")] == [
-        ("settings not changed", {"reason": "BASISBOT_PAIRS needs a restart"})
-    ]
+    (alert,) = [one for one in run.alerts if one.key == "settings_refused"]
+    assert (alert.severity, alert.text) == ("warning", "BASISBOT_PAIRS needs a restart")
+    assert run.daemon.vitals.alerts["settings_refused"] == 1
+    assert not [one for one in run.notes if one[0].startswith("settings")]
     assert not any(isinstance(fact, SettingsChanged) for fact in run.facts)
     assert run.store.config is not None
     assert run.store.config.strategy.clip_quote == Decimal(10_000)

@@ -71,6 +71,21 @@ def test_a_person_sees_the_last_rows_or_those_asked_for(stored: Path) -> None:
     assert [line.split()[0] for line in out.getvalue().splitlines() if line[0].isdigit()] == ["2", "3"]
 
 
+def test_what_a_terminal_would_obey_is_shown_and_json_stays(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    with JournalWriter(path) as journal:
+        for reason in ("ev\x1b[31mil", "two\nlines \x1b[2J \u202e"):
+            journal.append(START, (), (NoteIdle(PairName("BTC"), reason),))
+    out, exported = io.StringIO(), io.StringIO()
+    show(path, out)
+    export(path, exported)
+    assert "reason=ev\\x1b[31mil " in out.getvalue()
+    assert out.getvalue().count("\n") == 4
+    assert not {"\x1b", "\u202e"} & set(out.getvalue())
+    rows = [json.loads(line) for line in exported.getvalue().splitlines()]
+    assert rows[1]["commands"][0]["reason"] == "two\nlines \x1b[2J \u202e"
+
+
 def test_times_have_nanoseconds_and_untagged_structs_have_no_type() -> None:
     assert iso(1_500_000_000_000_000_001) == "2017-07-14T02:40:00.000000001Z"
     fields = named(instrument(PERP))

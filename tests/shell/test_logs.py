@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,18 +29,19 @@ def _restored() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_an_alert_is_a_warning_in_json() -> None:
+@pytest.mark.parametrize("severity", ["critical", "warning", "info"])
+def test_an_alert_has_the_level_of_its_severity_in_json(severity: str) -> None:
     out = io.StringIO()
     logs.configure(out)
-    logs.warn_of(RaiseAlert("legged:BTC", "critical", "pair BTC is naked"), START)
+    logs.warn_of(RaiseAlert("legged:BTC", severity, "pair BTC is naked"), START)
     line = json.loads(out.getvalue())
     assert line.pop("timestamp")
     assert line == {
         "event": "pair BTC is naked",
         "key": "legged:BTC",
-        "severity": "critical",
+        "severity": severity,
         "at": "2024-08-08T21:00:00+00:00",
-        "level": "warning",
+        "level": severity,
     }
 
 
@@ -49,6 +51,36 @@ def test_a_terminal_gets_a_line_for_a_person() -> None:
     logs.warn_of(RaiseAlert("legged:BTC", "critical", "pair BTC is naked"), START)
     assert "pair BTC is naked" in out.getvalue()
     assert not out.getvalue().startswith("{")
+
+
+def test_a_terminal_does_not_obey_what_others_said() -> None:
+    out = Terminal()
+    logs.configure(out)
+    logs.warn_of(RaiseAlert("status:X", "info", "ev\x1b[31mil\nBTC: ready"), START)
+    logs.note("paused", {"reason": "a\x1b[2Jb\nc"})
+    text = out.getvalue()
+    assert "ev\\x1b[31mil\\nBTC: ready" in text
+    assert "a\\x1b[2Jb\\nc" in text
+    assert text.count("\n") == 2
+
+
+def test_what_a_library_logs_is_one_line_of_json_without_its_traceback() -> None:
+    out = io.StringIO()
+    logs.configure(out, secrets=("hunter2",))
+    logs.configure(out, secrets=("hunter2",))  # a second time replaces the first
+    try:
+        int("hunter2")
+    except ValueError:
+        logging.getLogger("aiohttp.server").exception("Unhandled\nexception of %s", "hunter2")
+    logging.getLogger("aiohttp.server").info("nobody asks")
+    line = json.loads(out.getvalue())
+    assert line.pop("timestamp")
+    assert line == {
+        "event": "Unhandled\nexception of ***",
+        "logger": "aiohttp.server",
+        "error": "ValueError: invalid literal for int() with base 10: '***'",
+        "level": "error",
+    }
 
 
 @pytest.mark.parametrize("out", [io.StringIO(), Terminal()], ids=["json", "terminal"])
