@@ -271,12 +271,7 @@ def set_leverage(teller: Teller, market: str, params: Params) -> Shape:
     leverage, symbol = whole(params, "leverage") or 0, symbol_of(instrument.id)
     if not 1 <= leverage <= instrument.brackets[0].leverage_max:
         raise Refused(-4028, f"Leverage {leverage} is not valid")
-    teller.holdings.settings[market].leverage[symbol] = leverage
-    now_ms = teller.now_ms()
-    teller.streams.tell(
-        market,
-        {"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": now_ms, "ac": {"s": symbol, "l": leverage}},
-    )
+    teller.set_leverage(instrument, leverage)
     most = digits(teller.holdings.value_max(instrument, leverage))
     return {
         "leverage": leverage,
@@ -295,6 +290,7 @@ def set_margin_type(teller: Teller, market: str, params: Params) -> Shape:
     if teller.world.wallets.position(instrument.id).qty != 0:
         raise Refused(-4048, "Margin type cannot be changed if there exists position.")
     isolated ^= {symbol}
+    teller.streams.tell_margin_type(instrument, word)
     return _DONE
 
 
@@ -306,6 +302,8 @@ def set_position_mode(teller: Teller, market: str, params: Params) -> Shape:
     settings, wanted = teller.holdings.settings[market], mandatory_flag(params, "dualSidePosition")
     if wanted == settings.dual_side:
         raise Refused(-4059, "No need to change position side.")
+    if teller.history.open_orders(market):
+        raise Refused(-4067, "Position side cannot be changed if there exists open orders.")
     if any(one.qty != 0 for one in teller.world.wallets.held(teller.world.account(market))):
         raise Refused(-4068, "Position side cannot be changed if there exists position.")
     settings.dual_side = wanted
@@ -321,6 +319,7 @@ def set_multi_assets(teller: Teller, market: str, params: Params) -> Shape:
     if wanted == settings.multi_assets:
         raise Refused(-4171, "No need to change Joint-Margin Mode.")
     settings.multi_assets = wanted
+    teller.streams.tell_settings(market, {"ai": {"j": wanted}})
     return _DONE
 
 

@@ -30,16 +30,20 @@ _AHEAD_MS = 1_000
 _WINDOW_MS = 5_000
 _WINDOW_MAX_MS = 60_000
 _KEY_LENGTH = 64
+_MICRO_DIGITS = 16  # of a present time in microseconds
+_TIMES = ("timestamp", "startTime", "endTime")
 
 
 class Refused(Exception):
-    """The venue's own error: HTTP status, code and text."""
+    """The venue's own error: HTTP status, code and text, and from when on it may be tried again, if that is
+    said."""
 
-    def __init__(self, code: int, text: str, status: int = 400) -> None:
+    def __init__(self, code: int, text: str, status: int = 400, until_ms: int = 0) -> None:
         super().__init__(f"{code} {text}")
         self.code = code
         self.text = text
         self.status = status
+        self.until_ms = until_ms
 
 
 class Keys(Struct, frozen=True):
@@ -119,7 +123,7 @@ def signed_params(
     ``texts`` are query and body as they were sent; the signature covers them joined without a separator.
     """
     known = gate.identify(api_key, market)
-    params = read_params(*texts)
+    params = in_milliseconds(market, read_params(*texts))
     signature = params.get("signature", "")
     if not signature:
         raise missing("signature")
@@ -149,13 +153,25 @@ def read_params(query: str, body: str) -> Params:
     return merged
 
 
+def in_milliseconds(market: str, params: Params) -> Params:
+    """The parameters with their times in milliseconds; on spot they may come in microseconds."""
+    if market != "spot":
+        return params
+    long = {
+        name: params[name][:-3]
+        for name in _TIMES
+        if params.get(name, "").isdigit() and len(params[name]) >= _MICRO_DIGITS
+    }
+    return {**params, **long} if long else params
+
+
 def check_time(params: Params, now_ms: int) -> None:
     """The venue's rule: not more than a second ahead of its clock, not more than the window behind it."""
     sent = params.get("timestamp", "")
-    if not sent.isdigit():
+    if not (sent.isascii() and sent.isdigit()):
         raise missing("timestamp")
     window = params.get("recvWindow", str(_WINDOW_MS))
-    if not window.replace(".", "", 1).isdigit():
+    if not (window.isascii() and window.replace(".", "", 1).isdigit()):
         raise missing("recvWindow")
     if float(window) > _WINDOW_MAX_MS:
         raise Refused(-1131, "recvWindow must be less than 60000")

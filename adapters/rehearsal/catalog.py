@@ -28,6 +28,8 @@ MARKETS = ("spot", "usdm", "coinm")
 
 Json = dict[str, Any]
 
+_ORDERS_MAX = 200  # open at once on an instrument whose description does not say
+
 
 def _limit(kind: str, interval: str, count: int, limit: int) -> Json:
     return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
@@ -105,6 +107,31 @@ class Catalog:
         tiers: list[Json] = self._brackets[instrument.id.rsplit(":", 1)[1]]["brackets"]
         return tiers
 
+    def orders_max(self, name: InstrumentId) -> int:
+        """How many orders an account may have open on an instrument (``MAX_NUM_ORDERS``)."""
+        filters = {one["filterType"]: one for one in _filters(self._symbols[name])}
+        most = filters["MAX_NUM_ORDERS"]
+        return int(most["maxNumOrders"] if "maxNumOrders" in most else most["limit"])
+
+    def filter_name(self, name: InstrumentId, kind: str) -> str:
+        """What an instrument calls its filter of a kind: ``PERCENT_PRICE_BY_SIDE`` for ``PERCENT_PRICE``."""
+        listed = [one["filterType"] for one in _filters(self._symbols[name])]
+        return kind if kind in listed else next((one for one in listed if kind in one), kind)
+
+    def contract_info(self, name: InstrumentId, status: str, now_ms: int) -> Json:
+        """A frame of ``!contractInfo``; brackets never change here, and are left out as the venue does."""
+        symbol = _future(self._symbols[name], self._traded[name], status, "status")
+        return {
+            "e": "contractInfo",
+            "E": now_ms,
+            "s": symbol["symbol"],
+            "ps": symbol["pair"],
+            "ct": symbol["contractType"],
+            "dt": symbol["deliveryDate"],
+            "ot": symbol["onboardDate"],
+            "cs": status,
+        }
+
     def funding_info(self, market: str) -> list[Json]:
         """The answer to ``fundingInfo``: perpetuals whose interval, cap or floor is not the usual one."""
         contracts = [one for one in self._traded.values() if one.id.startswith(f"{VENUE}:{market}:")]
@@ -142,10 +169,13 @@ def decimals(step: Decimal) -> int:
     return len(text(step).partition(".")[2])
 
 
-def _with_filters(filters: list[Json], *more: Json) -> list[Json]:
+def _filters(symbol: Json) -> list[Json]:
+    """The filters of a description, completed."""
+    filters: list[Json] = symbol["filters"]
     known = {one["filterType"] for one in filters}
     lot = next(one for one in filters if one["filterType"] == "LOT_SIZE")
-    added = ({**lot, "filterType": "MARKET_LOT_SIZE"}, *more)
+    most = {"maxNumOrders" if _market_of(symbol) == "spot" else "limit": _ORDERS_MAX}
+    added = ({**lot, "filterType": "MARKET_LOT_SIZE"}, {"filterType": "MAX_NUM_ORDERS", **most})
     return [*filters, *(one for one in added if one["filterType"] not in known)]
 
 
@@ -165,14 +195,14 @@ def _spot(symbol: Json, instrument: Instrument, status: str) -> Json:
         "ocoAllowed": False,
         "otoAllowed": False,
         "opoAllowed": False,
-        "quoteOrderQtyMarketAllowed": False,
+        "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
         "cancelReplaceAllowed": False,
         "amendAllowed": False,
         "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": _with_filters(symbol["filters"], {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200}),
+        "filters": _filters(symbol),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
@@ -199,7 +229,7 @@ def _future(symbol: Json, instrument: Instrument, status: str, status_name: str)
         "marketTakeBound": "0.05",
         "orderTypes": ["LIMIT", "MARKET"],
         "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
-        "filters": _with_filters(symbol["filters"], {"filterType": "MAX_NUM_ORDERS", "limit": 200}),
+        "filters": _filters(symbol),
         **{name: value for name, value in symbol.items() if name not in ("filters", status_name)},
     }
 

@@ -1,22 +1,30 @@
 """Order entry: a client's request becomes an order of the simulated venue, and its facts an order's record.
 
-The venue checks in this order: parameters, then names in use, then whatever `PaperVenue` refuses (filters,
-funds, reduce-only, post-only).  A market order is sent as IOC at a limit five per cent through the touch,
-within the percent-price filter; a market order sized in quote is sized at the touch.  What must stay true: an
-order that is answered with an error never lived, and one that lived is answered as what it then was.
+The venue checks in this order: parameters (`order_params`), names in use, open orders, then whatever
+`PaperVenue` refuses (filters, funds, reduce-only, post-only).  A market order is sent as IOC at a limit five
+per cent through the touch, within the percent-price filter; a market order sized in quote is sized at the
+touch.  What must stay true: an order that is answered with an error never lived, and one that lived is
+answered as what it then was.
 
-Sources: new order and cancel order of spot, USD-M and COIN-M, and their error codes (2026-11-20).
-Good-till-date, hedge mode and stop orders are refused in the venue's words.
+Sources: new order and cancel order of spot, USD-M and COIN-M, filters, and error codes (2026-11-20).  That
+spot answers ``MAX_NUM_ORDERS`` by -2010, since the matching engine knows it, is unverified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 from adapters.errors import FeedError
+from adapters.paper.rejects import filter_failure
 from adapters.rehearsal.auth import Params, Refused
 from adapters.rehearsal.history import History, MarketHistory, Placed
+from adapters.rehearsal.order_params import (
+    TIFS,
+    check_position_side,
+    read_kind,
+    read_side,
+    read_time_in_force,
+)
 from adapters.rehearsal.params import BAD_SYMBOL, amount, client_id, flag, text, unpriced, whole
 from adapters.rehearsal.world import World
 from bot.model.commands import CancelOrder, Flatten, PlaceOrder, TimeInForce
@@ -26,20 +34,8 @@ from bot.model.instrument import Instrument, Side
 from bot.model.money import ONE, REFERENCE_QUANTUM, ZERO, ceil_to, divide, exact, exact_arithmetic, floor_to
 from bot.model.pair import Purpose, Role
 
-_SPOT_KINDS = ("LIMIT", "LIMIT_MAKER", "MARKET")
-_SPOT_UNSERVED = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
-_ALGO_KINDS = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
-_TIFS = {
-    "GTC": TimeInForce.GTC,
-    "IOC": TimeInForce.IOC,
-    "FOK": TimeInForce.FOK,
-    "GTX": TimeInForce.POST_ONLY,
-}
-_UNWANTED: Mapping[str, tuple[str, ...]] = {  # what an order of this type must not say
-    "LIMIT": ("quoteOrderQty",),
-    "LIMIT_MAKER": ("quoteOrderQty", "timeInForce"),
-    "MARKET": ("price", "timeInForce"),
-}
+_FILTER = "Filter failure: "
+_RESTRICTIONS = {"": "", "ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 _THROUGH = Decimal("0.05")  # how far beyond the touch a market order may fill
 
 
@@ -62,12 +58,11 @@ class Entry:
     def read(self, market: str, params: Params, dual_side: bool) -> Placed:
         """The order that ``params`` ask for, checked as far as the venue checks before it matches."""
         instrument = self.instrument(market, params)
-        side = _side(params)
+        side = read_side(params)
         if market != "spot":
-            _check_position_side(params, dual_side)
-        kind = _kind(market, params)
-        _refuse_unwanted(kind, params)
-        tif = _time_in_force(market, kind, params)
+            check_position_side(params, dual_side)
+        kind = read_kind(market, params)
+        tif = read_time_in_force(market, kind, params)
         with exact_arithmetic():
             qty, price = self._size(instrument, side, kind, params)
         named = client_id(params, "newClientOrderId", market)
@@ -99,8 +94,26 @@ class Entry:
             updated_ms=at_ms,
         )
 
+    def judge(self, order: Placed) -> None:
+        """Raises `Refused` for an order that breaks a filter or comes while its instrument does not trade;
+        what only the matching knows (funds, positions, open orders) is not asked."""
+        instrument, command = order.instrument, _command(order)
+        closed = self._world.closed(command)
+        if closed is not None:
+            raise self._refused(order, closed.code, closed.reason)
+        references = self._world.paper.venue.desk.references
+        with exact_arithmetic():
+            is_spot = instrument.is_spot
+            reference = references.mid(instrument.id) if is_spot else references.mark(instrument.id)
+            if reference is None:
+                raise unpriced(order.market)
+            failure = filter_failure(instrument, command, reference)
+        if failure is not None:
+            raise self._refused(order, *failure)
+
     def place(self, order: Placed) -> None:
         """Send ``order`` to the simulated venue.  Raises `Refused` in the venue's words."""
+        self._check_open(order)
         before = self._history.markets[order.market].by_client_id.get(order.client_id)
         self._history.begin(order)
         try:
@@ -113,7 +126,24 @@ class Entry:
             code, reason = order.refusal
             if not code.removeprefix("-").isdigit():  # the recording has no book just now
                 raise unpriced(order.market)
-            raise Refused(int(code), reason)
+            raise self._refused(order, code, reason)
+
+    def _check_open(self, order: Placed) -> None:
+        """Not more open orders on an instrument than its filter allows; a market order never is one."""
+        name = order.instrument.id
+        living = sum(one.instrument.id == name for one in self._history.open_orders(order.market))
+        if order.kind == "MARKET" or living < self._world.catalog.orders_max(name):
+            return
+        if order.market == "spot":
+            raise Refused(-2010, f"{_FILTER}MAX_NUM_ORDERS")
+        raise Refused(-2025, "Reach max open order limit.")
+
+    def _refused(self, order: Placed, code: str, reason: str) -> Refused:
+        """A refusal of the simulated venue, its filter by the name that exchangeInfo tells."""
+        kind = reason.removeprefix(_FILTER)
+        if kind != reason:
+            reason = _FILTER + self._world.catalog.filter_name(order.instrument.id, kind)
+        return Refused(int(code), reason)
 
     def _size(self, instrument: Instrument, side: Side, kind: str, params: Params) -> tuple[Decimal, Decimal]:
         """Quantity and limit, venue units and quote currency."""
@@ -153,14 +183,16 @@ class Entry:
     # --- cancelling -------------------------------------------------------------------------------------
 
     def find(self, market: str, params: Params, client_name: str = "origClientOrderId") -> Placed | None:
-        """The order that a request names by number or by its client's name; the number counts first."""
+        """The order that a request names by number or by its client's name; the number counts first, and on
+        spot the name must be its own."""
         instrument = self.instrument(market, params)
-        number = whole(params, "orderId")
+        number, name = whole(params, "orderId"), params.get(client_name, "")
         kept: MarketHistory = self._history.markets[market]
         if number is not None:
             order = kept.orders.get(number)
+            if order is not None and market == "spot" and name not in ("", order.client_id):
+                raise Refused(-2039, "Client order ID is not correct for this order ID.")
         else:
-            name = params.get(client_name, "")
             if not name:
                 raise Refused(
                     -1102,
@@ -171,9 +203,14 @@ class Entry:
 
     def cancel(self, market: str, params: Params) -> Placed:
         """Cancel the order that ``params`` name.  Raises `Refused` when none such lives."""
+        only = params.get("cancelRestrictions", "") if market == "spot" else ""
+        if only not in _RESTRICTIONS:
+            raise Refused(-1145, "cancelRestrictions has to be either ONLY_NEW or ONLY_PARTIALLY_FILLED.")
         order = self.find(market, params)
         if order is None or not order.is_open:
             raise Refused(-2011, "Unknown order sent.")
+        if only and order.status != _RESTRICTIONS[only]:
+            raise Refused(-2011, "Order was not canceled due to cancel restrictions.")
         order.cancel_id = client_id(params, "newClientOrderId", market) or f"c-{order.order_id}"
         self._withdraw(order)
         return order
@@ -196,59 +233,10 @@ class Entry:
             raise Refused(-2011, "Unknown order sent.")
 
 
-def _side(params: Params) -> Side:
-    word = text(params, "side")
-    if word not in ("BUY", "SELL"):
-        raise Refused(-1117, "Invalid side.")
-    return Side.BUY if word == "BUY" else Side.SELL
-
-
-def _check_position_side(params: Params, dual_side: bool) -> None:
-    if dual_side or params.get("positionSide", "BOTH") != "BOTH":
-        raise Refused(-4061, "Order's position side does not match user's setting.")
-
-
-def _kind(market: str, params: Params) -> str:
-    kind = text(params, "type")
-    if market == "spot":
-        if kind not in _SPOT_KINDS:
-            known = kind in _SPOT_UNSERVED
-            raise (
-                Refused(-1020, "This operation is not supported.")
-                if known
-                else Refused(-1116, "Invalid orderType.")
-            )
-    elif kind in _ALGO_KINDS:
-        raise Refused(
-            -4120,
-            "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.",
-        )
-    elif kind not in ("LIMIT", "MARKET"):
-        raise Refused(-1116, "Invalid orderType.")
-    return kind
-
-
 def _spent(instrument: Instrument, kind: str, params: Params) -> Decimal:
     """What a spot market order that is sized in quote shall spend; zero for every other order."""
     sized = kind == "MARKET" and instrument.is_spot and params.get("quoteOrderQty")
     return amount(params, "quoteOrderQty") if sized else ZERO
-
-
-def _refuse_unwanted(kind: str, params: Params) -> None:
-    for name in _UNWANTED[kind]:
-        if params.get(name):
-            raise Refused(-1106, f"Parameter '{name}' sent when not required.")
-
-
-def _time_in_force(market: str, kind: str, params: Params) -> str:
-    if kind == "LIMIT_MAKER":
-        return "GTX"
-    if kind == "MARKET":
-        return "GTC"
-    word = text(params, "timeInForce")
-    if word not in _TIFS or (market == "spot" and word == "GTX"):
-        raise Refused(-1115, "Invalid timeInForce.")
-    return word
 
 
 def _check_precision(instrument: Instrument, name: str, value: Decimal, step: Decimal) -> None:
@@ -276,7 +264,7 @@ def _command(order: Placed) -> PlaceOrder:
         side=order.side,
         qty=order.qty,
         price=order.price,
-        tif=TimeInForce.IOC if order.kind == "MARKET" else _TIFS[order.tif],
+        tif=TimeInForce.IOC if order.kind == "MARKET" else TIFS[order.tif],
         reduce_only=order.reduce_only,
         purpose=Purpose.ENTER,
         arrival_mid=order.price,

@@ -42,6 +42,7 @@ class Switch(Struct, frozen=True):
     lasts_s: float = 0.0
     parts: tuple[Part, ...] = tuple(Part)
     value: float = 0.0
+    is_signed: bool = False  # ``by=`` may be below zero
 
 
 FAULTS: dict[str, Switch] = {
@@ -53,7 +54,9 @@ FAULTS: dict[str, Switch] = {
     "disconnect": Switch("connections are closed, and while it lasts no new one is accepted", 1.0),
     "half-open": Switch("open sockets die without a word: nothing passes any more, no pong either"),
     "slow": Switch("sockets pass one message of the venue in by= seconds", 5.0, value=0.05),
-    "reject": Switch("orders are refused with the code by=, or for want of funds", 5.0, (Part.ORDERS,)),
+    "reject": Switch(
+        "orders are refused with the code by=, or for want of funds", 5.0, (Part.ORDERS,), 0.0, True
+    ),
     "timeout-after-accept": Switch("orders live, and the answer is that nobody knows", 5.0, (Part.ORDERS,)),
     "5xx-after-accept": Switch("orders live, and the answer is a server's failure", 5.0, (Part.ORDERS,)),
     "not-found": Switch("orders that live are unknown when asked for", 5.0, (Part.READS,)),
@@ -63,13 +66,14 @@ FAULTS: dict[str, Switch] = {
     "partials": Switch("orders find the share by= of what the book shows", 10.0, (Part.ORDERS,), 0.4),
     "throttle": Switch("429 with Retry-After: by= seconds", 1.0, (Part.ORDERS, Part.READS), 2.0),
     "ban": Switch("418 with Retry-After: by= seconds", 3.0, (Part.ORDERS, Part.READS), 5.0),
-    "skew": Switch("the venue's clock is by= seconds off", 10.0, (Part.ORDERS, Part.READS), -3.0),
+    "skew": Switch("the venue's clock is by= seconds off", 10.0, (Part.ORDERS, Part.READS), -3.0, True),
     "listen-key": Switch("the key of a private stream expires", parts=(Part.PRIVATE,)),
     "adl": Switch("the venue takes the share by= of a futures position away", value=0.5),
     "funding-flip": Switch("funding changes its sign and is settled at once"),
     "margin-call": Switch("the venue warns that margin runs out"),
     "maintenance": Switch("the venue answers nobody", 5.0),
-    "balance": Switch("by= USDT come into an account by somebody else's hand", value=25.0),
+    "balance": Switch("by= USDT come into an account by somebody else's hand", value=25.0, is_signed=True),
+    "settings": Switch("somebody sets the leverage of contracts to by=", 5.0, value=1.0),
     "reset": Switch("the venue forgets an account's past and funds it anew"),
 }
 
@@ -151,6 +155,8 @@ def _entry(text: str) -> Fault:
     made = fault(plain[0], _seconds(options["at"], text), plain[1] if len(plain) == 2 else "")
     lasts_s = _seconds(options["for"], text) if "for" in options else made.lasts_s
     value = _number(options["by"], text) if "by" in options else made.value
+    if value < 0 and not FAULTS[made.name].is_signed:
+        raise FaultError(f"fault {text!r}: by={value:g} is below zero, which {made.name} cannot be")
     return Fault(made.name, made.at_s, lasts_s, made.market, made.parts, value)
 
 

@@ -155,6 +155,11 @@ class History:
     def open_orders(self, market: str) -> tuple[Placed, ...]:
         return tuple(self.markets[market].living.values())
 
+    def is_first_fill(self, fact: OrderFilled) -> bool:
+        """Whether a fill that was noted is the first of its order."""
+        order = self._named.get(fact.client_id)
+        return order is not None and len(order.trades) == 1
+
     def forget(self, account: AccountId) -> None:
         """The account begins anew: nothing of its past is known any more."""
         market = account.rsplit(":", 1)[1]

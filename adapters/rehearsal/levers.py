@@ -6,10 +6,10 @@ that finds nothing to act on (no position to take away) does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
 from adapters.rehearsal.faults import EVERY_MARKET, MARKETS, Fault
+from adapters.rehearsal.teller import Teller
 from adapters.rehearsal.world import World
 from bot.model.ids import InstrumentId, market_of
 from bot.model.instrument import Kind
@@ -19,12 +19,12 @@ _WHOLE = Decimal(1)
 
 
 class VenueLevers:
-    """`adapters.rehearsal.disturbed.Levers` of one world; ``expire_listen_keys`` is its account side's, by
-    market."""
+    """`adapters.rehearsal.disturbed.Levers` of one world and its account side."""
 
-    def __init__(self, world: World, expire_listen_keys: Callable[[str], None]) -> None:
+    def __init__(self, world: World, teller: Teller) -> None:
         self._world = world
-        self._expire_listen_keys = expire_listen_keys
+        self._teller = teller
+        self._leverage: dict[InstrumentId, int] = {}  # as it was, of contracts that a fault has set
 
     def pull(self, fault: Fault) -> None:
         world = self._world
@@ -38,7 +38,7 @@ class VenueLevers:
                 world.maintenance(on=True)
             case "listen-key":
                 for market in markets:
-                    self._expire_listen_keys(market)
+                    self._teller.expire_listen_keys(market)
             case "adl":
                 self._deleverage(markets, fault.value)
             case "funding-flip":
@@ -53,6 +53,8 @@ class VenueLevers:
                 for market in markets:
                     if market != "coinm":
                         world.change_balance(world.account(market), "USDT", Decimal(repr(fault.value)))
+            case "settings":
+                self._set_leverage(markets, round(fault.value))
             case "reset":
                 # test networks wipe spot; who names a futures market gets what no venue is known to do
                 for market in ("spot",) if fault.market == EVERY_MARKET else markets:
@@ -66,6 +68,10 @@ class VenueLevers:
                 self._world.skew(0)
             case "maintenance":
                 self._world.maintenance(on=False)
+            case "settings":
+                for name, before in self._leverage.items():
+                    self._teller.set_leverage(self._world.instruments[name], before)
+                self._leverage.clear()
 
     def _perpetuals(self, markets: tuple[str, ...]) -> list[InstrumentId]:
         world = self._world
@@ -74,6 +80,13 @@ class VenueLevers:
             for name, one in world.instruments.items()
             if one.kind is Kind.PERP and market_of(name) in markets
         ]
+
+    def _set_leverage(self, markets: tuple[str, ...], leverage: int) -> None:
+        for name, instrument in self._world.instruments.items():
+            market = market_of(name)
+            if market != "spot" and market in markets:
+                self._leverage.setdefault(name, self._teller.holdings.leverage(market, instrument))
+                self._teller.set_leverage(instrument, leverage)
 
     def _deleverage(self, markets: tuple[str, ...], share: float) -> None:
         for name in self._perpetuals(markets):

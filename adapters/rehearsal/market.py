@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from adapters.binance.endpoints import depth_weight
-from adapters.rehearsal.auth import Params, Refused, missing, read_params
+from adapters.rehearsal.auth import Params, Refused, in_milliseconds, missing, read_params
 from adapters.rehearsal.params import BAD_SYMBOL, whole
 from adapters.rehearsal.seam import Request, Response
 from adapters.rehearsal.stage import Stage, average
@@ -54,7 +54,7 @@ def answer(world: World, market: str, request: Request) -> Response | None:
     if name not in _PUBLIC or request.method != "GET":
         return None
     try:
-        params = read_params(request.query, "")
+        params = in_milliseconds(market, read_params(request.query, ""))
         body, status = public(world, market, name, params), 200
         charged = weight(market, name, params)
     except Refused as error:

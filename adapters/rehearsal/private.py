@@ -38,6 +38,7 @@ from bot.model.facts import (
     VenueReset,
 )
 from bot.model.ids import AccountId, account_of, market_of, symbol_of
+from bot.model.instrument import Instrument
 from bot.model.money import COIN_QUANTUM, ZERO, exact_arithmetic, text
 
 Hear = Callable[[bytes], None]  # is given one event, not wrapped
@@ -86,6 +87,22 @@ class Streams:
         payload = msgspec.json.encode(event)
         for ear in tuple(self._ears[market]):
             ear(payload)
+
+    def tell_settings(self, market: str, changed: Shape) -> None:
+        """``ACCOUNT_CONFIG_UPDATE``: ``changed`` holds ``ac`` or ``ai``."""
+        now_ms = self._now_ms()
+        self.tell(market, {"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": now_ms, **changed})
+
+    def tell_margin_type(self, instrument: Instrument, margin_type: str) -> None:
+        """A contract without a position has its own margin now, or shares it."""
+        market, now_ms = market_of(instrument.id), self._now_ms()
+        event: Shape = {"e": "ACCOUNT_UPDATE", "E": now_ms, "T": now_ms}
+        if market == "coinm":
+            event["i"] = _ALIAS
+        with exact_arithmetic():
+            position = self._position(PositionSeen(instrument.id, ZERO, ZERO, self._world.now_ns()))
+        position["mt"] = "isolated" if margin_type == "ISOLATED" else "cross"
+        self.tell(market, event | {"a": {"B": [], "P": [position], "m": "MARGIN_TYPE_CHANGE"}})
 
     def on_fact(self, fact: AnyFact) -> None:
         """Hear one fact of the simulated venue; the history hears it first."""

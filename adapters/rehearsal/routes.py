@@ -19,6 +19,7 @@ from msgspec import Struct
 from adapters.rehearsal import account, trading
 from adapters.rehearsal.auth import Params
 from adapters.rehearsal.teller import Teller
+from adapters.rehearsal.unread import refuse_unread
 
 Act = Callable[[Teller, str, Params], object]
 
@@ -37,6 +38,14 @@ class Operation(Struct, frozen=True):
 
 Rest = Mapping[tuple[str, str], Operation]  # by method and path
 Methods = Mapping[str, Operation]
+
+
+def carry_out(teller: Teller, market: str, operation: Operation, params: Params) -> object:
+    """Do what was asked by somebody who is known; raises `Refused`, and `FeedError` without a price."""
+    refuse_unread(market, operation.act, params)
+    with teller.usage[market].ordering(teller.now_ms(), operation.orders):
+        return operation.act(teller, market, params)
+
 
 _ORDER, _CANCEL = Operation(trading.place, 1, 1), Operation(trading.cancel)
 _KEYED = Security.KEY

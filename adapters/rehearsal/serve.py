@@ -83,7 +83,7 @@ async def rehearse(playbill: Playbill, note: Callable[[str], None]) -> AsyncIter
     world = World(open_feeds(playbill.recordings), sources, Terms(balances=playbill.balances), clock)
     keys = make_keys(secrets.token_bytes(_ENTROPY))
     teller = Teller(world, keys)
-    layer = Disturbance(playbill.script, VenueLevers(world, teller.expire_listen_keys), clock, note)
+    layer = Disturbance(playbill.script, VenueLevers(world, teller), clock, note)
     open_doors = {market: layer.around(door) for market, door in doors(world, teller).items()}
     async with serve(open_doors, playbill.port) as served:
         playing = asyncio.gather(world.play(), layer.run())

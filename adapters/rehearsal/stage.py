@@ -2,8 +2,9 @@
 
 A recorded frame goes two ways, to the venue's own books (`adapters.binance.market.MarketStream`, which the
 paper venue trades on) and to whoever follows its stream.  A recording has fewer frames than the venue sends:
-marks, indexes and best prices are repeated once a second (`beat`), a best price is told whenever a depth
-frame moved it, and partial books and aggregate trades are made of what there is.
+marks, indexes and partial books are told again once a second (`beat`), a best price at once when a depth
+frame moved it, else after an update that left it alone, and where the recording says nothing for seconds, so
+that a thin recording is no dead feed; aggregate trades are made of what there is.
 
 What must stay true: the venue's own book has taken a frame before anybody is told of it, so that a snapshot
 asked for afterwards is never older than the frame.
@@ -17,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from adapters.binance.codec import CONTRACT_INFO
 from adapters.binance.market import MarketStream
 from adapters.depth import BookChannel
 from adapters.materiality import Materiality
@@ -29,6 +31,7 @@ from bot.model.ids import InstrumentId, symbol_of
 from bot.model.instrument import Instrument
 
 _MS = 1_000_000
+_QUIET_MS = 2000  # after which a best price is told though nothing was heard
 _DEPTHS = (5, 10, 20)  # of partial books
 _SEEN = Materiality(clip_quote=1.0, materiality_bps=1e9, heartbeat_s=1e9)
 _SPOT_DIGITS = 8
@@ -99,7 +102,7 @@ class Stage:
             case "bookTicker":
                 self._hear(shown, at_ns)
                 tape.touch = self._touch(tape)
-                self._tell_touch(shown.symbol, shown.data)
+                self._tell_touch(tape, shown.data, at_ns // _MS)
             case "trade" | "aggTrade":
                 self._hear(shown, at_ns)
                 self._on_trade(shown, tape)
@@ -107,9 +110,13 @@ class Stage:
                 pass
 
     def beat(self, at_ns: int) -> None:
-        """A second has passed: marks and best prices are told again, and statistics."""
+        """A second has passed: marks, best prices and partial books are told again, and statistics."""
         for symbol, tape in self.tapes.items():
-            self._tell_best(symbol, tape, at_ns // _MS)
+            is_quiet = at_ns // _MS - tape.ticker_ms >= _QUIET_MS
+            if is_quiet or self.channels[tape.instrument.id].update_id > tape.ticker_id:
+                self._tell_best(symbol, tape, at_ns // _MS)
+            if tape.depth is not None:
+                self._tell_partial(symbol.lower(), {**tape.depth, "E": at_ns // _MS})
             if tape.mark is not None:
                 tape.mark = {**tape.mark, "E": at_ns // _MS}
                 self._tell_mark(symbol.lower(), tape, at_ns)
@@ -126,6 +133,10 @@ class Stage:
                 self._tell(f"{symbol.lower()}@{name}", frame)
             if frames and self.broadcast.is_followed(f"!{name}@arr"):
                 self._tell(f"!{name}@arr", *frames.values())
+
+    def contract(self, frame: Data) -> None:
+        """What is said of a contract has changed."""
+        self._tell(CONTRACT_INFO, frame)
 
     def mark(self, tape: Tape) -> Data:
         """The last mark price frame, its rate as it is told; empty before the first."""
@@ -180,13 +191,17 @@ class Stage:
         if self.market != "spot":
             # a diff holds every id since the one before, so that a snapshot's lies within it (`book_id`)
             data = {**data, "U": data["pu"] + 1}
-        tape.book_ms = data["E"]
+        tape.book_ms, tape.depth = data["E"], data
         self._tell(f"{shown.symbol}@depth", data)
-        for count in _DEPTHS:
-            if self.broadcast.is_followed(f"{shown.symbol}@depth{count}"):
-                self._tell(f"{shown.symbol}@depth{count}", self._partial(shown.symbol, data, count))
+        self._tell_partial(shown.symbol, data)
         if self._touch(tape) != tape.touch:
             self._tell_best(shown.symbol.upper(), tape, data["E"])
+
+    def _tell_partial(self, symbol: str, data: Data) -> None:
+        """The best levels of the book, in the place of those that ``data``, its last diff, changed."""
+        for count in _DEPTHS:
+            if self.broadcast.is_followed(f"{symbol}@depth{count}"):
+                self._tell(f"{symbol}@depth{count}", self._partial(symbol, data, count))
 
     def _partial(self, symbol: str, data: Data, count: int) -> Data:
         bids, asks = self.ladder(symbol.upper(), True, count), self.ladder(symbol.upper(), False, count)
@@ -217,10 +232,11 @@ class Stage:
         if self.market != "spot":
             pair = {"ps": symbol.partition("_")[0]} if self.market == "coinm" else {}
             ticker = {"e": "bookTicker", **ticker, **pair, "T": at_ms, "E": at_ms}
-        self._tell_touch(symbol.lower(), ticker)
+        self._tell_touch(tape, ticker, at_ms)
 
-    def _tell_touch(self, symbol: str, data: Data) -> None:
-        self._tell(f"{symbol}@bookTicker", data)
+    def _tell_touch(self, tape: Tape, data: Data, at_ms: int) -> None:
+        tape.ticker_id, tape.ticker_ms = data["u"], at_ms
+        self._tell(f"{data['s'].lower()}@bookTicker", data)
         self._tell("!bookTicker", data)
 
     def _on_trade(self, shown: Shown, tape: Tape) -> None:

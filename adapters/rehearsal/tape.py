@@ -37,6 +37,9 @@ class Tape(Struct):
     instrument: Instrument
     begun_ms: int = 0
     book_ms: int = 0
+    depth: Data | None = None  # the last depth frame
+    ticker_id: int = 0  # update id of the last bookTicker
+    ticker_ms: int = 0  # when it was told
     touch: tuple[float, float, float, float] | None = None  # as last told by bookTicker
     mark: Data | None = None
     trades: deque[Print] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT))

@@ -22,8 +22,8 @@ from adapters.rehearsal.private import KEY_EXPIRED, TERMINATED, Hear, Streams
 from adapters.rehearsal.shapes import Shape
 from adapters.rehearsal.usage import Usage
 from adapters.rehearsal.world import World
-from bot.model.facts import AnyFact, VenueReset
-from bot.model.ids import ClientId, InstrumentId, market_of
+from bot.model.facts import AnyFact, OrderFilled, VenueReset
+from bot.model.ids import ClientId, InstrumentId, market_of, symbol_of
 from bot.model.instrument import Instrument, Side
 
 _KEY_LIFE_MS = 60 * 60 * 1000
@@ -60,7 +60,10 @@ class Teller:
 
     def _on_fact(self, fact: AnyFact) -> None:
         self.streams.on_fact(fact)
-        if isinstance(fact, VenueReset):
+        if isinstance(fact, OrderFilled) and market_of(fact.instrument) == "spot":
+            if self.history.is_first_fill(fact):
+                self.usage["spot"].filled(self.now_ms(), fact.maker)
+        elif isinstance(fact, VenueReset):
             market = fact.account.rsplit(":", 1)[1]
             self.conditionals[market].clear()
             self.expire_listen_keys(market)
@@ -103,6 +106,12 @@ class Teller:
         if active is not None:
             event: Shape = {"e": KEY_EXPIRED, "E": self.now_ms(), "listenKey": active.key}
             self.streams.tell(market, event)
+
+    def set_leverage(self, instrument: Instrument, leverage: int) -> None:
+        """Somebody sets the leverage of a contract."""
+        market, symbol = market_of(instrument.id), symbol_of(instrument.id)
+        self.holdings.settings[market].leverage[symbol] = leverage
+        self.streams.tell_settings(market, {"ac": {"s": symbol, "l": leverage}})
 
     def operator_stop(self, name: InstrumentId, side: Side, qty: Decimal, trigger: Decimal) -> int:
         """Somebody else places a stop, which rests and never triggers; its number."""

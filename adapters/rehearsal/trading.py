@@ -17,6 +17,7 @@ from adapters.rehearsal import shapes
 from adapters.rehearsal.auth import Params, Refused, missing
 from adapters.rehearsal.conditional import conditional_row
 from adapters.rehearsal.history import FORCED_NAMES, Executed, Placed
+from adapters.rehearsal.order_params import read_response
 from adapters.rehearsal.params import amount, text, whole
 from adapters.rehearsal.shapes import Shape
 from adapters.rehearsal.statements import spot_commission
@@ -27,7 +28,6 @@ from bot.model.money import exact_arithmetic
 _Row = TypeVar("_Row")
 
 _LIMIT, _LIMIT_MAX = 500, 1000
-_RESPONSES = ("ACK", "RESULT", "FULL")
 
 
 # --- placing and cancelling -------------------------------------------------------------------------------
@@ -35,19 +35,17 @@ _RESPONSES = ("ACK", "RESULT", "FULL")
 
 def place(teller: Teller, market: str, params: Params) -> Shape:
     order = _read(teller, market, params)
-    kind = params.get("newOrderRespType", "")
-    if kind and kind not in _RESPONSES:
-        raise Refused(-1102 if market == "spot" else -4117, "Invalid newOrderRespType.")
+    kind = read_response(market, order.kind, params)
     teller.entry.place(order)
     with exact_arithmetic():
-        if market == "spot":
-            return shapes.spot_placed(order, kind or ("ACK" if order.kind == "LIMIT_MAKER" else "FULL"))
-        return shapes.futures_placed(order, "RESULT" if kind == "RESULT" else "ACK")
+        return shapes.spot_placed(order, kind) if market == "spot" else shapes.futures_placed(order, kind)
 
 
 def test(teller: Teller, market: str, params: Params) -> Shape:
-    """Checked as `place` checks before the matching, and not sent."""
+    """Checked as `place` checks before the matching, filters included, and not sent."""
     order = _read(teller, market, params)
+    read_response(market, order.kind, params)
+    teller.entry.judge(order)
     if market != "spot":
         return shapes.futures_placed(order, "ACK")
     if params.get("computeCommissionRates", "false") != "true":

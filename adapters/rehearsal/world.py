@@ -50,6 +50,7 @@ _HOUR_NS = 3_600_000_000_000
 _BEAT_NS = 1_000_000_000  # the venue publishes marks once a second
 _EARLIER_NS = 5_000_000_000  # the venue was there before anybody came: books and marks are known
 _PAUSE_LEAST_S = 0.001  # a timer is never asked for less, since clocks round
+_TRADING, _PAUSED = "TRADING", "PENDING_TRADING"
 _CLOSED = {"spot": ("-1013", "Market is closed.")}
 _CLOSED_FUTURES = ("-4108", "Symbol is on delivering or delivered or settling or closed or pre-trading.")
 _AWAY = (1001, "the recording begins anew")
@@ -78,7 +79,7 @@ class World:
         self.instruments: Mapping[InstrumentId, Instrument] = self.catalog.instruments(
             [feed.market for feed in feeds]
         )
-        self.statuses: dict[InstrumentId, str] = dict.fromkeys(self.instruments, "TRADING")
+        self.statuses: dict[InstrumentId, str] = dict.fromkeys(self.instruments, _TRADING)
         self.maintained = False
         self.skew_ns = 0
         self.stages = {
@@ -162,7 +163,7 @@ class World:
         now_ns = self.now_ns()
         self.turn(now_ns)
         self._answer = []
-        closed = self._closed(command)
+        closed = self.closed(command)
         if closed is None:
             self.paper.arrive(command, now_ns)
         else:
@@ -237,15 +238,20 @@ class World:
         self._act(reset)
 
     def maintenance(self, on: bool) -> None:
-        """While on, the servers answer nothing else (`adapters.rehearsal.app`), and market sockets close."""
+        """While on, the servers answer nothing else (`adapters.rehearsal.app`).  First it is told that
+        contracts do not trade, which the real venue may not do (unverified); then market sockets close."""
         self.maintained = on
         if on:
+            for name, status in self.statuses.items():
+                if status == _TRADING:
+                    self._describe(name, _PAUSED)
             self._cut(1001, "maintenance")
 
     def set_status(self, instrument: InstrumentId, status: str) -> None:
         """``TRADING``, or the word for why not; orders are then refused, cancels are not."""
         self.statuses[instrument] = status
         self._act(lambda: self._tell(InstrumentStatusSeen(instrument, status, self.now_ns())))
+        self._describe(instrument, status)
 
     def skew(self, skew_ns: int) -> None:
         """The venue's clock is ahead of ours by ``skew_ns`` in everything it writes and checks."""
@@ -281,6 +287,12 @@ class World:
         for stage in self.stages.values():
             stage.broadcast.cut(code, reason)
 
+    def _describe(self, name: InstrumentId, status: str) -> None:
+        """Tell the status of a contract to whoever follows the market's stream of them; spot has none."""
+        market = market_of(name)
+        if market != "spot":
+            self.stages[market].contract(self.catalog.contract_info(name, status, self.now_ns() // _MS))
+
     def _settle_before(self) -> None:
         """What was settled before anybody came, which no recording says, is taken to be the running rate."""
         for name, instrument in self.instruments.items():
@@ -306,11 +318,11 @@ class World:
         self._act(lambda: self.paper.venue.force(instrument, side, closed, cause))
         return True
 
-    def _closed(self, command: PlaceOrder | CancelOrder) -> OrderRejected | None:
+    def closed(self, command: PlaceOrder | CancelOrder) -> OrderRejected | None:
         """The refusal of an order for an instrument that does not trade now."""
         if not isinstance(command, PlaceOrder):
             return None
-        if self.statuses.get(command.instrument, "TRADING") == "TRADING":
+        if self.statuses.get(command.instrument, _TRADING) == _TRADING:
             return None
         code, reason = _CLOSED.get(market_of(command.instrument), _CLOSED_FUTURES)
         return OrderRejected(command.client_id, code, reason, self.now_ns())

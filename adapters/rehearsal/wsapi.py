@@ -2,8 +2,9 @@
 
 A request is signed over its parameters sorted by name, or belongs to a session that logged on (Ed25519 only),
 and then needs neither key nor signature.  An answer has the request's id, a status and a result or an error,
-and the usage of the limits unless the client declines it.  What must stay true: parameters are verified by
-the text in which they came, numbers included; a refusal never closes the socket.
+and the usage of the limits unless the client declines it.  A socket has one subscription, since every key is
+of the one account.  What must stay true: parameters are verified by the text in which they came, numbers
+included; no refusal but that of a banned address closes the socket.
 
 Sources: websocket_api of binance_sdk_spot 13.3.0, derivatives_trading_usds_futures 18.1.0 and
 derivatives_trading_coin_futures 14.1.0; request security of the documentation (2026-11-20).  The refusal of a
@@ -20,15 +21,17 @@ from msgspec import Raw, Struct
 
 from adapters.errors import FeedError
 from adapters.rehearsal import market as public_side
-from adapters.rehearsal.auth import Params, Refused, check_time, missing, sorted_payload
-from adapters.rehearsal.params import shut, unpriced
+from adapters.rehearsal.auth import Params, Refused, check_time, in_milliseconds, missing, sorted_payload
+from adapters.rehearsal.params import shut, unpriced, whole
 from adapters.rehearsal.private import TERMINATED, Hear
-from adapters.rehearsal.routes import METHODS, PUBLIC_METHODS, Operation, Security
+from adapters.rehearsal.routes import METHODS, PUBLIC_METHODS, Operation, Security, carry_out
 from adapters.rehearsal.seam import Peer
 from adapters.rehearsal.teller import Teller
+from adapters.rehearsal.unread import refuse_unread_public, refuse_unread_session
 
 PATHS = {"/ws-api/v3": "spot", "/ws-fapi/v1": "usdm", "/ws-dapi/v1": "coinm"}
 _UNKNOWN_METHOD = Refused(-1020, "This operation is not supported.")
+_BANNED = 418
 _NOT_LOGGED_ON = Refused(-1099, "Not found, unauthenticated, or unauthorized.", 401)
 
 
@@ -36,6 +39,12 @@ class _Request(Struct):
     method: str
     params: dict[str, Raw] = {}
     id: Raw = Raw(b"null")
+
+
+class _Subscription(Struct, frozen=True):
+    number: int
+    hear: Hear
+    is_of_session: bool  # it ends with the logon
 
 
 class Session:
@@ -49,7 +58,7 @@ class Session:
         self._connected_ms = teller.now_ms()
         self._api_key: str | None = None
         self._since_ms: int | None = None
-        self._subscriptions: dict[int, Hear] = {}
+        self._subscription: _Subscription | None = None
         self._next_subscription = 0
         self._sockets = teller.world.stages[market].broadcast
         self._sockets.opened(self._cut)
@@ -65,21 +74,22 @@ class Session:
             self._answer(Raw(b"null"), 400, {"error": {"code": -1135, "msg": "Invalid JSON Request"}}, ())
             return
         tells = _flag(params.get("returnRateLimits", "true")) and self._tells_limits
+        operation = METHODS[self._market].get(asked.method)
         kinds: tuple[str, ...] = ()
+        if tells:
+            kinds = ("REQUEST_WEIGHT", "ORDERS") if operation and operation.orders else ("REQUEST_WEIGHT",)
         try:
             if self._teller.world.maintained:
                 raise shut(self._market)
-            operation = METHODS[self._market].get(asked.method)
             result = self._serve(asked.method, operation, params)
-            kinds = ("REQUEST_WEIGHT", "ORDERS") if operation and operation.orders else ("REQUEST_WEIGHT",)
-            self._answer(asked.id, 200, {"result": result}, kinds if tells else ())
+            self._answer(asked.id, 200, {"result": result}, kinds)
         except Refused as error:
-            self._refuse(asked.id, error, tells)
+            self._refuse(asked.id, error, kinds)
         except FeedError:
-            self._refuse(asked.id, unpriced(self._market), tells)
+            self._refuse(asked.id, unpriced(self._market), kinds)
 
     def closed(self) -> None:
-        self._unsubscribe(None)
+        self._unsubscribe()
         self._sockets.closed(self._cut)
         self._teller.closed(self._market, self._peer.send)
 
@@ -88,14 +98,21 @@ class Session:
     def _serve(self, method: str, operation: Operation | None, params: Params) -> object:
         usage, now_ms = self._teller.usage[self._market], self._teller.now_ms()
         if operation is not None:
-            usage.charge(now_ms, operation.weight, operation.orders)
+            usage.admit(now_ms, operation.weight)
             self._authorize(params, operation.security)
-            return operation.act(self._teller, self._market, params)
+            return carry_out(self._teller, self._market, operation, in_milliseconds(self._market, params))
         name = PUBLIC_METHODS[self._market].get(method)
         if name is not None:
-            usage.charge(now_ms, public_side.weight(self._market, name, params), 0)
+            usage.admit(now_ms, public_side.weight(self._market, name, params))
+            refuse_unread_public(self._market, name, params)
+            params = in_milliseconds(self._market, params)
             return public_side.public(self._teller.world, self._market, name, params)
-        usage.charge(now_ms, 2, 0)
+        usage.admit(now_ms, 2)
+        return self._serve_session(method, params)
+
+    def _serve_session(self, method: str, params: Params) -> object:
+        """Who speaks on this socket, and what it is told unasked."""
+        refuse_unread_session(self._market, method, params)
         match method:
             case "session.logon":
                 return self._log_on(params)
@@ -103,31 +120,35 @@ class Session:
                 return self._status()
             case "session.logout":
                 self._api_key = self._since_ms = None
-                self._unsubscribe(None)
+                if self._subscription is not None and self._subscription.is_of_session:
+                    self._unsubscribe()
                 return self._status()
             case "session.subscriptions" if self._market == "spot":
-                return [{"subscriptionId": number} for number in self._subscriptions]
+                one = self._subscription
+                return [] if one is None else [{"subscriptionId": one.number}]
             case "userDataStream.subscribe.signature" if self._market == "spot":
                 self._authorize(params, Security.SIGNED)
-                return self._subscribe()
+                return self._subscribe(is_of_session=False)
             case "userDataStream.subscribe" if self._market == "spot":
                 if self._api_key is None:
                     raise _NOT_LOGGED_ON
-                return self._subscribe()
+                return self._subscribe(is_of_session=True)
             case "userDataStream.unsubscribe" if self._market == "spot":
-                number = params.get("subscriptionId", "")
-                self._unsubscribe(int(number) if number.isdigit() else None)
+                number = whole(params, "subscriptionId")
+                if number is not None and (self._subscription is None or self._subscription.number != number):
+                    raise Refused(-2036, "User Data Stream subscription not active.")
+                self._unsubscribe()
                 return {}
             case _:
                 raise _UNKNOWN_METHOD
 
     def _authorize(self, params: Params, security: Security) -> None:
         """A session that logged on vouches for requests that bring no key of their own."""
-        gate = self._teller.gate
+        gate, timed = self._teller.gate, in_milliseconds(self._market, params)
         if self._api_key is not None and "apiKey" not in params:
             gate.identify(self._api_key, self._market)
             if security is Security.SIGNED:
-                check_time(params, self._teller.now_ms())
+                check_time(timed, self._teller.now_ms())
             return
         if not params.get("apiKey"):
             raise missing("apiKey")
@@ -137,7 +158,7 @@ class Session:
         signature = params.get("signature", "")
         if not signature:
             raise missing("signature")
-        check_time(params, self._teller.now_ms())
+        check_time(timed, self._teller.now_ms())
         gate.verify(api_key, sorted_payload(params), signature)
 
     def _log_on(self, params: Params) -> object:
@@ -156,34 +177,40 @@ class Session:
             "connectedSince": self._connected_ms,
             "returnRateLimits": self._tells_limits,
             "serverTime": self._teller.now_ms(),
-            "userDataStream": bool(self._subscriptions),
+            "userDataStream": self._subscription is not None,
         }
 
     # --- user data streams ------------------------------------------------------------------------------
 
-    def _subscribe(self) -> object:
+    def _subscribe(self, is_of_session: bool) -> object:
+        if self._subscription is not None:
+            raise Refused(-2035, "User Data Stream subscription already active.")
         number = self._next_subscription
         self._next_subscription += 1
 
         def hear(event: bytes) -> None:
             self._peer.send(b'{"subscriptionId":%d,"event":%s}' % (number, event))
             if TERMINATED.encode() in event:
-                self._unsubscribe(number)
+                self._unsubscribe()
 
-        self._subscriptions[number] = hear
+        self._subscription = _Subscription(number, hear, is_of_session)
         self._teller.streams.follow("spot", hear)
         return {"subscriptionId": number}
 
-    def _unsubscribe(self, number: int | None) -> None:
-        """End one subscription, or all."""
-        for one in [one for one in self._subscriptions if number in (None, one)]:
-            self._teller.streams.leave("spot", self._subscriptions.pop(one))
+    def _unsubscribe(self) -> None:
+        if self._subscription is not None:
+            self._teller.streams.leave("spot", self._subscription.hear)
+            self._subscription = None
 
     # --- answering --------------------------------------------------------------------------------------
 
-    def _refuse(self, number: Raw, error: Refused, tells: bool) -> None:
-        told = {"error": {"code": error.code, "msg": error.text}}
-        self._answer(number, error.status, told, ("REQUEST_WEIGHT",) if tells else ())
+    def _refuse(self, number: Raw, error: Refused, kinds: tuple[str, ...]) -> None:
+        told: dict[str, object] = {"code": error.code, "msg": error.text}
+        if error.until_ms:
+            told["data"] = {"serverTime": self._teller.now_ms(), "retryAfter": error.until_ms}
+        self._answer(number, error.status, {"error": told}, kinds)
+        if error.status == _BANNED:
+            self._peer.close(1008, "disconnected")
 
     def _answer(self, number: Raw, status: int, told: Mapping[str, object], kinds: tuple[str, ...]) -> None:
         message: dict[str, object] = {"id": number, "status": status, **told}

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from adapters.ccxt.exchange import library
+from adapters.rehearsal.auth import Refused
+from adapters.rehearsal.usage import PATIENCE
 from bot.model.ids import InstrumentId
 from tests.rehearsal.stock import stock
 from tests.rehearsal.venue import Venue, served
@@ -180,6 +183,31 @@ def test_books_are_watched(venue: Venue) -> None:
         assert nonces[0] < nonces[1]
 
     told(venue, ("pro", "none"), story)
+
+
+def test_prices_are_watched(venue: Venue) -> None:
+    async def story(exchange: Any, name: str, symbol: str) -> None:
+        touch = (await exchange.watch_bids_asks([symbol]))[symbol]
+        assert touch["bid"] < touch["ask"]
+        assert (await exchange.watch_ticker(symbol))["last"] > 0
+
+    told(venue, ("pro", "none"), story)
+
+
+def test_a_banned_address_is_told_so_in_words_that_ccxt_knows() -> None:
+    async def story(exchange: Any, name: str, symbol: str) -> None:
+        def go_on_and_on() -> None:
+            now_ms = own.teller.now_ms()
+            for _ in range(PATIENCE + 1):
+                with suppress(Refused):
+                    own.teller.usage["usdm"].admit(now_ms, 2401)
+
+        own.do(go_on_and_on)
+        with pytest.raises(library().DDoSProtection, match=r"418 .*-1003.*IP banned until"):
+            await exchange.create_order(symbol, "market", "buy", QTY[name])
+
+    with served() as own:
+        told(own, BY_HMAC, story, ("binanceusdm",))
 
 
 @BOTH_KEYS

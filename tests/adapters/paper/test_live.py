@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from adapters.paper.books import RecordedBook
 from adapters.paper.funding_table import FundingTable
 from adapters.paper.live import LiveFeed, LivePaper, OpenedFeeds, PaperLiveGateway, Tap
 from adapters.paper.standing import Standing, standing_of
-from adapters.paper.terms import terms_of
+from adapters.paper.terms import Terms, terms_of
 from bot.model.commands import Outward, PlaceOrder, QueryAccount, QueryOrder
 from bot.model.config import Balance
 from bot.model.facts import (
@@ -300,14 +301,27 @@ def test_a_store_without_a_report_says_nothing_of_the_venue() -> None:
 # --- told time --------------------------------------------------------------------------------------------
 
 
-def live_paper(facts: list[AnyFact]) -> tuple[LivePaper, dict[InstrumentId, HandBook]]:
+def live_paper(facts: list[AnyFact], terms: Terms = TERMS) -> tuple[LivePaper, dict[InstrumentId, HandBook]]:
     books = {name: HandBook() for name in INSTRUMENTS}
     for book in books.values():
         book.show([(59_999.0, 1.0)], [(60_000.0, 1.0)])
     read: Mapping[InstrumentId, RecordedBook] = books
-    paper = LivePaper(INSTRUMENTS, read, TERMS, FundingTable({}), facts.append)
+    paper = LivePaper(INSTRUMENTS, read, terms, FundingTable({}), facts.append)
     paper.start(T0)
     return paper, books
+
+
+def test_what_may_stand_in_for_a_mark_is_enough_to_begin() -> None:
+    by_mid, _ = live_paper([])
+    assert by_mid.venue.is_known
+    by_mark, _ = live_paper([], msgspec.structs.replace(TERMS, reference="none"))
+    by_index, _ = live_paper([], msgspec.structs.replace(TERMS, reference="index"))
+    contracts = [name for name, one in INSTRUMENTS.items() if not one.is_spot]
+    for paper, mark, index in ((by_mark, MARK, None), (by_index, None, MARK)):
+        assert not paper.venue.is_known
+        for name in contracts:
+            paper.venue.on_mark(name, mark, index, None)
+        assert paper.venue.is_known
 
 
 def test_due_actions_happen_at_their_own_times_and_in_order() -> None:

@@ -105,6 +105,13 @@ class Scene:
         assert response.status == 200, response.body
         return msgspec.json.decode(response.body)
 
+    def public(self, market: str, asked: str, **params: object) -> Any:
+        """A request that nobody signs, ``GET /api/v3/depth``."""
+        method, path = asked.split(" ")
+        response = self.request(market, Request(method, path, urlencode(params), {}, b""))
+        assert response.status == 200, response.body
+        return msgspec.json.decode(response.body)
+
     def error(self, market: str, asked: str, **params: object) -> tuple[int, int]:
         """HTTP status and code of a refusal."""
         response = self.ask(market, asked, **params)
@@ -147,6 +154,16 @@ class Scene:
         whole = {**params, "apiKey": key, "timestamp": self.now_ms()}
         payload = "&".join(f"{name}={whole[name]}" for name in sorted(whole))
         return {**whole, "signature": self.sign(payload, ed25519)}
+
+
+def order_path(market: str, method: str = "POST") -> str:
+    return f"{method} {PATHS[market]}/order"
+
+
+def refused(scene: Scene, market: str, **params: object) -> int:
+    status, code = scene.error(market, order_path(market), **scene.order(market, **params))
+    assert status == 400
+    return code
 
 
 def signature(keys: Keys, payload: str, ed25519: bool) -> str:

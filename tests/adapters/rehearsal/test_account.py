@@ -181,9 +181,12 @@ def test_margin_type_and_position_mode_are_set_and_read_back(market: str) -> Non
     scene.json(market, f"POST {path}/marginType", symbol=symbol, marginType="ISOLATED")
     assert scene.json(market, POSITIONS[market][0], symbol=symbol)[0]["marginType"] == "isolated"
     scene.json(market, f"POST {path}/marginType", symbol=symbol, marginType="CROSSED")
+    mode = f"{path}/positionSide/dual"
+    resting = scene.place(market)["orderId"]
+    assert scene.error(market, f"POST {mode}", dualSidePosition="true")[1] == -4067
+    scene.json(market, f"DELETE {path}/order", symbol=symbol, orderId=resting)
     scene.place(market, type="MARKET", timeInForce=None, price=None)
     assert scene.error(market, f"POST {path}/marginType", symbol=symbol, marginType="ISOLATED")[1] == -4048
-    mode = f"{path}/positionSide/dual"
     assert scene.json(market, f"GET {mode}") == {"dualSidePosition": False}
     assert scene.error(market, f"POST {mode}", dualSidePosition="false")[1] == -4059
     assert scene.error(market, f"POST {mode}", dualSidePosition="true")[1] == -4068

@@ -11,6 +11,7 @@ from adapters.rehearsal.seam import Response
 from tests.adapters.rehearsal.scene import SYMBOLS, Listener, Scene
 
 MARKETS = ("spot", "usdm", "coinm")
+PAUSE_S = 2  # between two requests: the heaviest weighs 50, and a minute has 2400
 NAMES = (
     "symbol", "side", "type", "timeInForce", "quantity", "price", "newClientOrderId", "origClientOrderId",
     "orderId", "reduceOnly", "positionSide", "newOrderRespType", "limit", "fromId", "startTime", "endTime",
@@ -32,6 +33,7 @@ scene = Scene()
 @steady
 @given(market=markets, pick=st.integers(0), asked=params)
 def test_any_parameters_of_any_request_are_answered(market: str, pick: int, asked: dict[str, str]) -> None:
+    scene.pass_s(PAUSE_S)
     paths = list(REST[market])
     method, path = paths[pick % len(paths)]
     response = scene.ask(market, f"{method} {path}", **asked)
@@ -47,6 +49,7 @@ def test_any_parameters_of_any_request_are_answered(market: str, pick: int, aske
 def test_any_parameters_of_any_websocket_request_are_answered(
     market: str, pick: int, asked: dict[str, str], is_signed: bool
 ) -> None:
+    scene.pass_s(PAUSE_S)
     target = {"spot": "/ws-api/v3", "usdm": "/ws-fapi/v1", "coinm": "/ws-dapi/v1"}[market]
     line, peer = scene.open(market, target)
     methods = [*METHODS[market], *PUBLIC_METHODS[market], "session.logon", "userDataStream.unsubscribe"]

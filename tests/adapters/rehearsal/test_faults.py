@@ -13,6 +13,7 @@ def test_a_script_is_in_order_of_time_and_by_the_tables_defaults() -> None:
         Fault("adl", 9.0, 0.0, "*", tuple(Part), FAULTS["adl"].value),
     )
     assert parse("at=0 reject spot by=-1013")[0].value == -1013
+    assert parse("at=0 skew by=-3; at=1 balance by=-25")[1].value == -25
     assert parse("") == ()
 
 
@@ -35,6 +36,8 @@ def test_every_switch_can_be_said_and_is_described(name: str) -> None:
         ("at=five adl", "'five' is not a number"),
         ("at=-1s adl", "before the start"),
         ("at=1s adl by=nan", "'nan' is not a number"),
+        ("at=10s delay by=-3", "by=-3 is below zero, which delay cannot be"),
+        ("at=1s partials by=-0.5", "below zero"),
         ("at=1s adl until=9", "until= is not known"),
         ("at=1s drop margin", "market 'margin' is not one of spot, usdm, coinm or *"),
         ("at=1s reject usdm.market", "part 'market' is not one of orders"),

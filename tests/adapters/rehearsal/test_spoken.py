@@ -76,7 +76,7 @@ def test_every_event_is_read(market: str) -> None:
     assert kinds == (
         {"OrderEvent", "WalletEvent", "BalanceMoved", "StreamEnding"}
         if market == "spot"
-        else {"OrderEvent", "AccountEvent", "MarginCall", "ListenKeyExpired", "ForeignEvent", "Unused"}
+        else {"OrderEvent", "AccountEvent", "MarginCall", "ListenKeyExpired", "ForeignEvent", "SettingsMoved"}
     )
     forced = [one.forced for one in read if isinstance(one, events.OrderEvent) and one.forced]
     assert forced == ([] if market == "spot" else ["adl", "liquidation"])

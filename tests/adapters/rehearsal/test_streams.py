@@ -199,7 +199,9 @@ def test_a_best_price_is_told_when_a_diff_moved_it(clock: HandClock) -> None:
     ticker = next(message for message in messages if message["b"] == "60000.5")
     assert (ticker["b"], ticker["B"], ticker["a"], ticker["A"]) == ("60000.5", "3.000", "60001.0", "5.000")
     assert (ticker["u"], ticker["E"]) == (moved[3]["u"], NOW_NS // 1_000_000 + moved[0] - 5_100)
-    assert len(messages) == 4  # and once a second, moved or not
+    ids = [message["u"] for message in messages]
+    assert ids == sorted(set(ids)), "the same update is not told twice"
+    assert len(ids) == 3  # each second's diff, moved or not
     assert {"e", "T", "E", "s"} <= set(ticker)
 
 
@@ -209,6 +211,18 @@ def test_partial_books_are_cut_from_the_whole(venue: World, clock: HandClock) ->
     assert [price for price, _ in spot["bids"]] == [f"{60_000 - i:.8f}" for i in range(5)]
     usdm = heard(venue, clock, "usdm", "/public/ws/btcusdt@depth10").messages[0]
     assert (usdm["e"], len(usdm["b"])) == ("depthUpdate", 5)
+
+
+def test_a_book_that_stands_still_is_told_every_two_seconds_and_partly_every_second(
+    clock: HandClock,
+) -> None:
+    rows = [row for row in scene(30) if row[0] < 4_000 or row[0] > 25_000]
+    venue = world(rows, clock)
+    messages = heard(venue, clock, "spot", "/stream?streams=btcusdt@bookTicker/btcusdt@depth5").messages
+    play(venue, clock, 3)
+    names = [message["stream"] for message in messages]
+    assert names.count("btcusdt@bookTicker") == 3
+    assert names.count("btcusdt@depth5") == 6
 
 
 def test_trades_come_single_and_aggregated(venue: World, clock: HandClock) -> None:

@@ -9,20 +9,10 @@ import pytest
 from bot.model.ids import InstrumentId
 from bot.model.instrument import Side
 from bot.model.money import ONE
-from tests.adapters.rehearsal.scene import PATHS, SYMBOLS, Scene
+from tests.adapters.rehearsal.scene import PATHS, SYMBOLS, Scene, order_path, refused
 
 MARKETS = ("spot", "usdm", "coinm")
 FUTURES = ("usdm", "coinm")
-
-
-def order_path(market: str, method: str = "POST") -> str:
-    return f"{method} {PATHS[market]}/order"
-
-
-def refused(scene: Scene, market: str, **params: object) -> int:
-    status, code = scene.error(market, order_path(market), **scene.order(market, **params))
-    assert status == 400
-    return code
 
 
 # --- placing ----------------------------------------------------------------------------------------------
@@ -89,7 +79,7 @@ def test_the_rest_of_an_ioc_order_expires(market: str) -> None:
 @pytest.mark.parametrize("market", MARKETS)
 def test_a_fill_or_kill_order_has_all_of_it_or_nothing(market: str) -> None:
     scene = Scene()
-    depth = scene.json(market, f"GET {PATHS[market]}/depth", symbol=SYMBOLS[market])
+    depth = scene.public(market, f"GET {PATHS[market]}/depth", symbol=SYMBOLS[market])
     price, shown = depth["bids"][0]
     at_touch = {"side": "SELL", "price": price, "timeInForce": "FOK", "newOrderRespType": "RESULT"}
     filled = scene.place(market, **at_touch)
@@ -175,59 +165,7 @@ def test_what_arrives_meanwhile_fills_a_resting_order() -> None:
     assert trade["orderId"] == placed["orderId"]
 
 
-# --- refusals ---------------------------------------------------------------------------------------------
-
-REFUSALS: list[tuple[str, dict[str, Any], int]] = [
-    ("spot", {"symbol": None}, -1102),
-    ("spot", {"symbol": "NOSUCH"}, -1121),
-    ("spot", {"side": "HOLD"}, -1117),
-    ("spot", {"type": "HOPE"}, -1116),
-    ("spot", {"type": "STOP_LOSS_LIMIT"}, -1020),
-    ("spot", {"timeInForce": None}, -1102),
-    ("spot", {"timeInForce": "GTX"}, -1115),
-    ("spot", {"type": "MARKET", "timeInForce": None}, -1106),
-    ("spot", {"type": "MARKET", "price": None}, -1106),
-    ("spot", {"type": "LIMIT_MAKER"}, -1106),
-    ("spot", {"quoteOrderQty": "100"}, -1106),
-    ("spot", {"quantity": "-1"}, -1100),
-    ("spot", {"quantity": "1e3"}, -1100),
-    ("spot", {"quantity": "NaN"}, -1100),
-    ("spot", {"quantity": "0"}, -1013),
-    ("spot", {"quantity": "0.000001"}, -1013),
-    ("spot", {"quantity": "0.123456789"}, -1111),
-    ("spot", {"price": "99999.001"}, -1013),
-    ("spot", {"price": "1000000.00"}, -1013),
-    ("spot", {"quantity": "0.00001"}, -1013),
-    ("spot", {"quantity": "100"}, -2010),
-    ("spot", {"newClientOrderId": "no spaces"}, -1100),
-    ("spot", {"newClientOrderId": "x" * 37}, -1100),
-    ("usdm", {"quantity": "0.0001"}, -1111),
-    ("usdm", {"price": "99000.05"}, -4014),
-    ("usdm", {"quantity": "0"}, -4003),
-    ("usdm", {"quantity": "0.001"}, -4164),
-    ("usdm", {"quantity": "1001"}, -4005),
-    ("usdm", {"quantity": "900"}, -2019),
-    ("usdm", {"price": "200000"}, -4016),
-    ("usdm", {"price": "1000", "quantity": "1"}, -4024),
-    ("usdm", {"reduceOnly": "true"}, -2022),
-    ("usdm", {"reduceOnly": "maybe"}, -1130),
-    ("usdm", {"positionSide": "LONG"}, -4061),
-    ("usdm", {"type": "STOP_MARKET"}, -4120),
-    ("usdm", {"type": "LIMIT_MAKER"}, -1116),
-    ("usdm", {"timeInForce": "GTD"}, -1115),
-    ("usdm", {"type": "MARKET", "timeInForce": None}, -1106),
-    ("usdm", {"newClientOrderId": "no spaces"}, -4015),
-    ("coinm", {"quantity": "0.5"}, -1111),
-    ("coinm", {"quantity": "900000"}, -2027),
-    ("coinm", {"symbol": "BTCUSDT"}, -1121),
-]
-
-
-def test_what_the_venue_refuses_in_its_own_codes() -> None:
-    scene = Scene()
-    got = [refused(scene, market, **params) for market, params, _ in REFUSALS]
-    assert got == [code for _, _, code in REFUSALS]
-    assert all(not list(scene.teller.history.open_orders(market)) for market in MARKETS)
+# --- rules -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("market", MARKETS)
@@ -263,6 +201,7 @@ def test_hedge_mode_refuses_orders_for_one_way() -> None:
     scene = Scene()
     scene.json("usdm", "POST /fapi/v1/positionSide/dual", dualSidePosition="true")
     assert refused(scene, "usdm") == -4061
+    assert refused(scene, "usdm", positionSide="LONG") == -1020, "known at the venue, and not served here"
 
 
 @pytest.mark.parametrize("market", MARKETS)

@@ -74,6 +74,21 @@ def test_accounts_by_websocket_are_those_of_rest() -> None:
         assert Client(scene, market).result(method) == scene.json(market, ask)
 
 
+def test_spot_refuses_what_it_does_not_read_here_too() -> None:
+    scene = Scene()
+    client = Client(scene, "spot")
+    order = scene.order("spot", reduceOnly="true", returnRateLimits="false")
+    assert client.signed("order.place", **order)["error"] == {
+        "code": -1104,
+        "msg": "Not all sent parameters were read; read '9' parameter(s) but was sent '10'.",
+    }
+    tiny = client.signed("order.test", **scene.order("spot", quantity="0.0000001"))
+    assert tiny["error"] == {"code": -1013, "msg": "Filter failure: LOT_SIZE"}
+    assert client.call("time", symbol="BTCUSDT")["error"]["code"] == -1101
+    assert client.call("depth", symbol="BTCUSDT", size=5)["error"]["code"] == -1104
+    assert Client(scene, "usdm").signed("order.place", **scene.order("usdm"), x="1")["status"] == 200
+
+
 def test_numbers_are_verified_as_they_were_written() -> None:
     """JSON writes 0.10000 and 1e-1 as other texts than a parser would give back."""
     scene = Scene()
@@ -144,26 +159,44 @@ def test_a_session_ends_with_the_permission_of_its_key() -> None:
 # --- user data streams ------------------------------------------------------------------------------------
 
 
-def test_each_subscription_has_a_number_and_ends_by_it() -> None:
+def test_a_socket_has_one_subscription_which_ends_by_its_number() -> None:
     scene = Scene()
     client = Client(scene, "spot")
     assert client.call("userDataStream.subscribe")["error"]["code"] == -1099
     assert client.result("userDataStream.subscribe.signature") == {"subscriptionId": 0}
     client.logged_on()
-    assert client.call("userDataStream.subscribe")["result"] == {"subscriptionId": 1}
+    for again in (
+        client.signed("userDataStream.subscribe.signature"),
+        client.call("userDataStream.subscribe.signature", **scene.signed(True)),
+        client.call("userDataStream.subscribe"),
+    ):
+        assert (again["status"], again["error"]["code"]) == (400, -2035)
     assert client.call("session.status")["result"]["userDataStream"]
-    listed = client.call("session.subscriptions")["result"]
-    assert listed == [{"subscriptionId": 0}, {"subscriptionId": 1}]
+    assert client.call("session.subscriptions")["result"] == [{"subscriptionId": 0}]
     scene.place("spot")
-    assert [one["subscriptionId"] for one in client.peer.heard] == [0, 1, 0, 1]
+    assert [one["event"]["e"] for one in client.peer.heard] == ["executionReport", "outboundAccountPosition"]
     client.peer.heard.clear()
+    unknown = client.call("userDataStream.unsubscribe", subscriptionId=1)
+    assert (unknown["status"], unknown["error"]["code"]) == (400, -2036)
+    assert client.call("userDataStream.unsubscribe", subscriptionId="x")["error"]["code"] == -1100
     client.call("userDataStream.unsubscribe", subscriptionId=0)
-    scene.place("spot")
-    assert {one["subscriptionId"] for one in client.peer.heard} == {1}
-    client.peer.heard.clear()
-    client.call("userDataStream.unsubscribe")
+    assert client.call("userDataStream.unsubscribe", subscriptionId=0)["error"]["code"] == -2036
     scene.place("spot")
     assert client.peer.heard == []
+    assert client.call("userDataStream.subscribe")["result"] == {"subscriptionId": 1}
+    client.call("userDataStream.unsubscribe")
+    assert client.call("session.subscriptions")["result"] == []
+
+
+def test_a_logout_ends_the_subscription_of_the_session_alone() -> None:
+    scene = Scene()
+    client = Client(scene, "spot")
+    client.logged_on()
+    client.call("userDataStream.subscribe")
+    assert not client.call("session.logout")["result"]["userDataStream"]
+    client.result("userDataStream.subscribe.signature")
+    client.logged_on()
+    assert client.call("session.logout")["result"]["userDataStream"]
 
 
 def test_the_venue_ends_subscriptions_and_announces_its_own_end() -> None:
