@@ -134,17 +134,22 @@ class RateBudget:
 
     # --- what the venue says
 
-    def saw_reply(self, status: int, headers: Mapping[str, str], at_ns: int) -> int | None:
+    def saw_reply(
+        self, status: int, headers: Mapping[str, str], at_ns: int, is_of_orders: bool = False
+    ) -> int | None:
         """Correct the usage from an HTTP answer's headers (lower-case names).
 
         Returns the time until which the venue answers nothing more, where the answer says so (429, 418).
+        ``is_of_orders``: it speaks of too many orders, and everything else is answered.
         """
         for prefix, kind in _HEADERS.items():
             for window in self._windows.get(kind, ()):
                 count = headers.get(prefix + window.limit.window, "")
                 if count.isdecimal():
                     self._saw(window, int(count), at_ns)
-        if status not in BLOCK_S:
+        if is_of_orders:
+            self.saw_too_many_orders(at_ns)
+        if is_of_orders or status not in BLOCK_S:
             return None
         told = headers.get("retry-after", "")
         return self.block(at_ns + (int(told) if told.isdecimal() else BLOCK_S[status]) * SECOND_NS)
@@ -157,6 +162,16 @@ class RateBudget:
                 is_same = (mine.interval, mine.interval_num) == (limit.interval, limit.interval_num)
                 if is_same and limit.count is not None:
                     self._saw(window, limit.count, at_ns)
+
+    def saw_too_many_orders(self, at_ns: int) -> None:
+        """The venue takes no order more for now: until the window ends that it counts as full, or where it
+        shows none, the shortest."""
+        windows = self._windows.get(_ORDERS, ())
+        for window in windows:
+            window.turn(at_ns)
+        if windows and all(window.used < window.limit.limit for window in windows):
+            shortest = min(windows, key=lambda window: window.limit.interval_ns)
+            shortest.used = shortest.limit.limit
 
     def block(self, until_ns: int) -> int:
         """Let nothing pass before ``until_ns``, nor before an earlier block ends; returns when that is."""

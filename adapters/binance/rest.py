@@ -31,6 +31,7 @@ _SENDING = frozenset({"order_place", "order_cancel"})
 LONGEST_WAIT_NS = 10 * SECOND_NS  # whoever asks again later does so with newer needs
 
 BAD_SYMBOL = -1121  # the venue lists it no more
+TOO_MANY_ORDERS = -1015  # of this account; everything else is answered
 _PASSING = (Outcome.THROTTLED, Outcome.BUSY, Outcome.CLOCK)
 
 
@@ -114,9 +115,11 @@ class Rest:
         )
         at_ns = clock.venue_ns()
         self.round_trip_s = (at_ns - sent_ns) / SECOND_NS
-        until_ns = self.budget.saw_reply(reply.status, reply.headers, at_ns)
-        if until_ns is not None:
-            self.on_block(until_ns, failure(reply.body))
+        why = failure(reply.body) if reply.status in BLOCK_S else None
+        is_of_orders = why is not None and why.code == TOO_MANY_ORDERS
+        until_ns = self.budget.saw_reply(reply.status, reply.headers, at_ns, is_of_orders)
+        if until_ns is not None and why is not None:
+            self.on_block(until_ns, why)
         return reply
 
     def note(self, what: Outcome) -> None:
@@ -125,7 +128,10 @@ class Rest:
             self.clock.doubted.set()
 
     def throttled(self, status: int, why: Failure) -> None:
-        """An answer outside HTTP says that the venue wants silence: keep it."""
+        """An answer outside HTTP says that the venue wants silence, or no more orders: keep to it."""
+        if why.code == TOO_MANY_ORDERS:
+            self.budget.saw_too_many_orders(self.clock.venue_ns())
+            return
         wait_s = retry_after_s({}, why) or BLOCK_S.get(status, 1)
         self.on_block(self.budget.block(self.clock.venue_ns() + round(wait_s * SECOND_NS)), why)
 

@@ -130,6 +130,19 @@ def test_a_venue_that_has_enough_is_left_alone(status: int, headers: dict[str, s
     assert one.allow(1, True, until_ns) == 0
 
 
+@pytest.mark.parametrize(
+    ("window", "count", "wait_s"), [("10s", "10", 10), ("10s", "3", 10), ("10s", "", 10), ("1m", "20", 60)]
+)
+def test_too_many_orders_stop_orders_alone(window: str, count: str, wait_s: int) -> None:
+    """Cancels and questions are answered as before, and exits when the window that is full is over."""
+    one = budget()
+    headers = {f"x-mbx-order-count-{window}": count}
+    assert one.saw_reply(429, headers, START_NS, is_of_orders=True) is None
+    assert one.allow(1, False, START_NS) == 0
+    assert one.allow_order(1, True, START_NS) == wait_s * SECOND_NS
+    assert one.allow_order(1, True, START_NS + wait_s * SECOND_NS) == 0
+
+
 def test_a_shorter_block_does_not_end_a_longer_one() -> None:
     one = budget()
     one.block(START_NS + MINUTE_NS)

@@ -8,9 +8,10 @@ import pytest
 
 from adapters.binance import requests
 from adapters.binance.outcomes import Outcome
-from adapters.binance.rest import READ_ATTEMPTS, Refused
+from adapters.binance.replies import Failure
+from adapters.binance.rest import READ_ATTEMPTS, TOO_MANY_ORDERS, Refused
 from adapters.network import Reply, Unanswered, Unsent
-from adapters.ratelimit import Limit
+from adapters.ratelimit import SECOND_NS, Limit
 from bot.model.commands import CancelOrder
 from bot.model.ids import ClientId
 from tests.adapters.binance.canned import NOW_NS, Bench, refusal, reply
@@ -97,3 +98,18 @@ def test_a_block_by_header_is_told_once_with_its_end() -> None:
     bench, _ = asked(reply({"code": -1003, "msg": "banned"}, 418, retry_after="30"))
     (until_ns,) = bench.blocks
     assert 29e9 < until_ns - NOW_NS < 31e9
+
+
+def test_too_many_orders_block_no_question_however_they_are_told() -> None:
+    why = Failure(TOO_MANY_ORDERS, "Too many new orders; current limit is 100 orders per 10 SECOND.")
+
+    async def scene() -> None:
+        bench = Bench("spot", lambda what: refusal(why.code, why.text, 429))
+        bench.rest.budget.learn([Limit("ORDERS", "SECOND", 10, 100)])
+        await bench.rest.attempt(requests.place(PLACE))
+        bench.rest.throttled(429, why)
+        assert bench.blocks == []
+        assert bench.rest.budget.allow(1, False, NOW_NS) == 0
+        assert 0 < bench.rest.budget.allow_order(1, True, NOW_NS) <= 10 * SECOND_NS
+
+    run_virtual(scene())
