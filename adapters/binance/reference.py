@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from msgspec import Struct, field
 
+from adapters.backoff import Backoff
 from adapters.binance import requests, statements
 from adapters.binance.decoding import Drift
 from adapters.binance.instruments import VENUE, instruments, status_of
@@ -34,7 +35,7 @@ from bot.ports import Emit
 
 ABSENT = "ABSENT"  # ours, not the venue's: it does not list the symbol
 REFRESH_S = 3600.0
-RETRY_S = 60.0
+RETRY = Backoff(first_s=1.0, longest_s=60.0)  # while the venue does not answer
 CLOCK_S = 60.0
 RATES_S = 60.0
 SAMPLES = 5
@@ -196,15 +197,16 @@ class Reference:
 
     async def run(self) -> None:
         """Read hourly and when asked, until cancelled."""
-        wait_s = REFRESH_S
+        attempt, salt = 0, f"{self._rest.market} reference"
         while True:
-            await _wait(self.asked, wait_s)
-            wait_s = REFRESH_S
+            await _wait(self.asked, RETRY.delay_s(attempt, salt) if attempt else REFRESH_S)
             try:
                 await self.read()
+                attempt = 0
             except NoAnswer:
-                wait_s = RETRY_S
+                attempt += 1
             except FeedError as error:
+                attempt = 0
                 account = AccountId(f"{VENUE}:{self._rest.market}")
                 self._emit(ProtocolDrift(account, "exchangeInfo", str(error)))
 
