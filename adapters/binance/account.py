@@ -91,7 +91,8 @@ class AccountAnswers:
             return
         self._is_asking = True
         try:
-            await self._of.configured.read()
+            if not await self._read_settings():
+                return
             for attempt in range(ATTEMPTS):
                 await asyncio.sleep(PAUSE_S if attempt else 0)
                 found = await self._round(query)
@@ -105,6 +106,19 @@ class AccountAnswers:
                 self._of.emit(ProtocolDrift(self._of.id, "account", f"refused: {error}"))
         finally:
             self._is_asking = False
+
+    async def _read_settings(self) -> bool:
+        """How the account is set; False where the venue may say it later.  What it refuses to say for good
+        is told, and keeps nobody from comparing the account."""
+        try:
+            await self._of.configured.read()
+        except Drift as drift:
+            self._of.emit(ProtocolDrift(self._of.id, "settings", str(drift)))
+        except NO_SOCKET as error:
+            if not isinstance(error, Refused) or error.passes:
+                return False
+            self._of.emit(ProtocolDrift(self._of.id, "settings", f"refused: {error}"))
+        return True
 
     def _tell(self, found: _Found, since_ns: int) -> None:
         of = self._of

@@ -53,6 +53,7 @@ from bot.model.instrument import Instrument
 from bot.ports import Clock, Emit, Reading
 
 Tap = Callable[[int, str, bytes], None]
+HINT_NS = 10_000_000_000  # between two questions that refused orders raise
 OTHER_POSITION_MODE = "-4061"  # the order's position side is not of the account's mode
 
 
@@ -167,6 +168,7 @@ class Desk:
         self._clock = clock
         self._tap = tap
         self._parts: _Parts | None = None
+        self._hinted_ns = 0
         self._feed: MarketFeed | None = None
         self._working: frozenset[InstrumentId] = frozenset()
 
@@ -209,10 +211,16 @@ class Desk:
             await parts.private.close_key()
 
     def _look_again(self, refused: OrderRejected, reference: Reference) -> None:
-        """What a refusal says of the instrument or the account is read at once, not at its next time."""
-        if says_closed(self.options.market, refused.code, refused.reason):
+        """What a refusal says of the instrument or the account is read at once, not at its next time; an
+        exit that is tried each second asks no more than now and then."""
+        is_closed = says_closed(self.options.market, refused.code, refused.reason)
+        now_ns = self._clock.now_ns()
+        if now_ns < self._hinted_ns + HINT_NS or not (is_closed or refused.code == OTHER_POSITION_MODE):
+            return
+        self._hinted_ns = now_ns
+        if is_closed:
             reference.asked.set()
-        elif refused.code == OTHER_POSITION_MODE and self._parts is not None:
+        elif self._parts is not None:
             self._parts.configured.due()
 
     async def _refuse_hedge_mode(self) -> None:

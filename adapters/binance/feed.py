@@ -287,11 +287,10 @@ def streams(options: FeedOptions) -> tuple[str, ...]:
         if options.trades:
             names[f"{symbol}@aggTrade"] = None
         if not instrument.is_spot:
+            names[CONTRACT_INFO] = None  # before marks: a connection that carries it alone would seem dead
             names[f"{symbol}@markPrice@1s"] = None
         if options.market == "coinm":
             names[f"{symbol.partition('_')[0]}@indexPrice@1s"] = None
-    if options.market != "spot":
-        names[CONTRACT_INFO] = None
     return tuple(names)
 
 

@@ -76,7 +76,7 @@ class Recorder:
         try:
             self._writer.close()
         except OSError as error:
-            raise self._failed(error) from None
+            raise self.failed(error) from None
 
     def take(self, at_ns: int, market: str, payload: bytes) -> None:
         """Write one frame in its envelope.  Raises `DiskLow` and `DiskFailed`."""
@@ -94,7 +94,7 @@ class Recorder:
         try:
             self._writer.write(at_ns, f"{market}/{name}", payload.replace(b"\n", b" "))
         except OSError as error:
-            raise self._failed(error) from None
+            raise self.failed(error) from None
         self.frames += 1
 
     def flush(self) -> int | None:
@@ -102,9 +102,10 @@ class Recorder:
         try:
             return self._writer.flush()
         except OSError as error:
-            raise self._failed(error) from None
+            raise self.failed(error) from None
 
-    def _failed(self, error: OSError) -> DiskFailed:
+    def failed(self, error: OSError) -> DiskFailed:
+        """What is left to say of a disk that takes no more."""
         return DiskFailed(
             f"{self._folder}: {error.strerror}; what was recorded until shortly before is whole: "
             "see to the disk, then go on by --resume"

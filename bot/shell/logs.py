@@ -18,6 +18,8 @@ from bot.model.commands import RaiseAlert
 from bot.shell.terminal import plain
 
 HIDDEN = "***"
+_QUERY = re.compile(r"\?\S+")
+_LEVELS = (logging.WARNING, logging.ERROR, logging.CRITICAL)
 _SECRET_NAME = re.compile(r"secret|token|passw|signature|api_?key|private_?key|credential", re.IGNORECASE)
 
 
@@ -55,16 +57,22 @@ def configure(stream: TextIO | None = None, *, secrets: tuple[str, ...] = ()) ->
 
 
 class _OfLibraries(logging.Handler):
-    """What a library logs as a line like ours; of an exception its name and words, not its traceback."""
+    """What a library logs as a line like ours; of an exception its name and words, not its traceback.  What
+    follows a question mark in a URL may be a signature or a listen key, which no setting knows."""
 
     def emit(self, record: logging.LogRecord) -> None:
         import structlog
 
+        try:
+            words = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # a library's slip costs its line, not the run
+            words = str(record.msg)
         fields = {"logger": record.name}
         failure = record.exc_info[1] if record.exc_info else None
         if failure is not None:
-            fields["error"] = f"{type(failure).__name__}: {failure}"
-        structlog.get_logger().log(record.levelno, record.getMessage(), **fields)
+            fields["error"] = f"{type(failure).__name__}: {_QUERY.sub('?…', str(failure))}"
+        level = max(one for one in _LEVELS if one <= max(record.levelno, logging.WARNING))
+        structlog.get_logger().log(level, _QUERY.sub("?…", words), **fields)
 
 
 def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -116,7 +116,8 @@ async def _record(settings: Settings, recorder: Recorder, sync_s: float) -> None
 
 
 async def _sync(recorder: Recorder, every_s: float) -> None:
-    """Bring what was heard to disk, in a thread: a slow disk must not delay the stamps of frames."""
+    """Bring what was heard to disk, in a thread, since a slow disk delays the stamps of frames; only the end
+    of a part waits for it."""
     while True:
         await asyncio.sleep(every_s)
         file = recorder.flush()
@@ -124,6 +125,8 @@ async def _sync(recorder: Recorder, every_s: float) -> None:
             continue
         try:
             await asyncio.to_thread(os.fsync, file)
+        except OSError as error:
+            raise recorder.failed(error) from None
         finally:
             os.close(file)
 

@@ -126,13 +126,14 @@ def rehearse_once(options: RehearsalOptions) -> Outcome:
 
 def lay_aside(journal: Path, previous: Path) -> None:
     """An earlier rehearsal's journal takes another name, in place of what had that name."""
+    if not journal.exists():
+        return
     for suffix in ("", "-wal", "-shm", ".poison.json"):
         earlier, kept = (path.with_name(path.name + suffix) for path in (journal, previous))
         kept.unlink(missing_ok=True)
         if earlier.exists():
             earlier.replace(kept)
-    if previous.exists():
-        note("journal of the rehearsal before kept", {"file": str(previous)})
+    note("journal of the rehearsal before kept", {"file": str(previous)})
 
 
 def _script(options: RehearsalOptions) -> Script:

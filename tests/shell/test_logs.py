@@ -83,6 +83,20 @@ def test_what_a_library_logs_is_one_line_of_json_without_its_traceback() -> None
     }
 
 
+def test_a_library_that_logs_badly_or_too_much_ends_no_run_and_tells_no_signature() -> None:
+    out = io.StringIO()
+    logs.configure(out)
+    ours = logging.getLogger().handlers[-1]  # others, pytest's among them, may raise
+    ours.handle(logging.LogRecord("ccxt", logging.WARNING, "", 0, "%d", ("a",), None))
+    logging.getLogger("ccxt").log(35, "GET https://host/api?timestamp=1&signature=abc failed")
+    failure = OSError("wss://host/ws?listenKey=zz refused")
+    logging.getLogger("asyncio").critical("never retrieved", exc_info=failure)
+    first, second, third = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (first["event"], first["level"]) == ("%d", "warning")
+    assert (second["event"], second["level"]) == ("GET https://host/api?… failed", "warning")
+    assert (third["error"], third["level"]) == ("OSError: wss://host/ws?… refused", "critical")
+
+
 @pytest.mark.parametrize("out", [io.StringIO(), Terminal()], ids=["json", "terminal"])
 def test_secrets_are_hidden_by_name_and_by_value(out: io.StringIO) -> None:
     logs.configure(out, secrets=("hunter2", "hunter2long", ""))

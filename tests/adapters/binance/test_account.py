@@ -260,6 +260,27 @@ def test_a_question_that_is_refused_for_good_is_told_with_the_venue_s_words() ->
 
 
 @pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (refusal(-2015, "no right", 401), [ProtocolDrift, AccountReported]),
+        (reply([{"symbol": "BTCUSDT"}]), [ProtocolDrift, AccountReported]),
+        (Unanswered("reset"), []),
+    ],
+)
+def test_settings_that_the_venue_refuses_to_tell_keep_nobody_from_comparing_the_account(
+    said: Reply | Exception, expected: list[type]
+) -> None:
+    async def scene() -> Bench:
+        venue = Venue("100")
+        bench = await set_up(venue)
+        venue.answers = {**venue.answers, "symbolConfig": said}
+        await AccountAnswers(bench.account).answer(QUERY)
+        return bench
+
+    assert [type(fact) for fact in run_virtual(scene()).facts] == expected
+
+
+@pytest.mark.parametrize(
     ("told", "forgetful", "is_reset"),
     [
         ({"USDT": "100"}, True, False),  # the wallet is as it was told: the list is late

@@ -52,7 +52,7 @@ def test_a_market_opens_when_every_stream_has_spoken(market: str, lines: int) ->
             if market == "usdm":
                 assert asked == {
                     "/public/stream": ["btcusdt@depth@100ms", "btcusdt@bookTicker"],
-                    "/market/stream": ["btcusdt@markPrice@1s", "!contractInfo"],
+                    "/market/stream": ["!contractInfo", "btcusdt@markPrice@1s"],
                 }
             book = at.told.of(BookSeen)[-1]
             assert book.bids[0][0] == 100.0
@@ -336,3 +336,5 @@ def test_the_streams_are_spread_over_as_few_connections_as_allowed() -> None:
     assert len({stream for route in found for stream in route.streams}) == 601
     expected = [stream for route in found for stream in route.expected]
     assert not any("aggTrade" in stream or "contractInfo" in stream for stream in expected)
+    assert all(route.expected for route in found), "a connection that only seldom speaks would seem dead"
+    assert routes(msgspec.structs.replace(options, instruments=())) == []
