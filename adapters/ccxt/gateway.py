@@ -3,7 +3,8 @@
 This is breadth: one gateway for markets, accounts, orders and funding of every exchange whose class in ccxt
 can look an order up by its client id; the others, and any exchange without keys, are for market data only.
 Books come by ccxt.pro, on sockets of their own; orders by REST, one request each.  What must stay true: one
-object brings the facts of one exchange, and nothing is sent before its instruments are known.
+object brings the facts of one exchange, and nothing is sent before its instruments are known; one that it
+does not list, or no more, is told as `ABSENT` and the others are served.
 
 Names are those of `adapters.ccxt.markets`: ``exchange:family:SYMBOL``.
 """
@@ -21,7 +22,7 @@ from adapters.ccxt.feed import BACKOFF, Feed, Sources
 from adapters.ccxt.holdings import Holdings
 from adapters.ccxt.orders import Orders
 from adapters.ccxt.private import Private
-from adapters.ccxt.reference import TIME_EVERY_S, Given, measure_time, read_leg, told_of
+from adapters.ccxt.reference import ABSENT, TIME_EVERY_S, Given, measure_time, read_leg, told_of
 from adapters.errors import FeedError
 from adapters.materiality import Materiality
 from adapters.ratelimit import RateBudget
@@ -33,7 +34,9 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
+    InstrumentStatusSeen,
     OrderRejected,
+    ProtocolDrift,
     Throttled,
 )
 from bot.model.ids import AccountId, InstrumentId, account_of
@@ -71,6 +74,7 @@ class CcxtGateway:
         self._budget = RateBudget(access.name)
         self._accounts = tuple(dict.fromkeys(account_of(name) for name in options.legs))
         self._legs: dict[InstrumentId, Leg] = {}
+        self._absent: set[InstrumentId] = set()  # told so
         self._working: frozenset[InstrumentId] = frozenset()
         self._emit: Emit = _unheard
         self._tasks: asyncio.TaskGroup | None = None
@@ -81,7 +85,7 @@ class CcxtGateway:
         self._holdings: Holdings
 
     async def run(self, emit: Emit) -> None:
-        """Bring facts until cancelled; raises `FeedError` for an instrument that cannot be had."""
+        """Bring facts until cancelled; raises `FeedError` where no instrument can be had."""
         self._emit = emit
         access = self._options.access
         exchange = open_exchange(access, self._clock, self._budget, self._on_throttled)
@@ -132,8 +136,7 @@ class CcxtGateway:
                 await measure_time(exchange, self._time)
                 await answered(exchange.load_markets(True))
                 await answered(books.load_markets())
-                for name in self._options.legs:
-                    await self._list(exchange, name)
+                await self._list(exchange, self._options.legs)
             except failures() as error:
                 reason = type(error).__name__
                 for account in self._accounts if reason != told else ():
@@ -144,19 +147,35 @@ class CcxtGateway:
             tries += 1
             await asyncio.sleep(BACKOFF.delay_s(tries, f"{self._options.access.name} markets"))
 
-    async def _list(self, exchange: Any, name: InstrumentId) -> None:
-        leg = await read_leg(exchange, name, self._options.given)
-        for fact in told_of(leg, self._legs.get(name), self._clock.now_ns()):
-            self._emit(fact)
-        self._legs[name] = leg
+    async def _list(self, exchange: Any, names: tuple[InstrumentId, ...]) -> None:
+        """Read instruments and tell what is new; one that cannot be had keeps its last description."""
+        missing: dict[InstrumentId, FeedError] = {}
+        for name in names:
+            try:
+                leg = await read_leg(exchange, name, self._options.given)
+            except FeedError as error:
+                missing[name] = error
+                continue
+            before = None if name in self._absent else self._legs.get(name)
+            for fact in told_of(leg, before, self._clock.now_ns()):
+                self._emit(fact)
+            self._absent.discard(name)
+            self._legs[name] = leg
+        for name, why in missing.items():
+            if not self._legs:
+                raise why
+            if name not in self._absent:
+                self._absent.add(name)
+                self._emit(InstrumentStatusSeen(name, ABSENT, self._clock.now_ns()))
+                self._emit(ProtocolDrift(account_of(name), "markets", str(why)))
 
     def _begin(self, exchange: Any, books: Any, tasks: asyncio.TaskGroup) -> None:
         strategy = self._options.config.strategy
+        served = tuple(account for account in self._accounts if self._legs_of(account))
         filters = Materiality(float(strategy.clip_quote), strategy.materiality_bps, strategy.heartbeat_s)
         sources = Sources(books, exchange)
         self._feeds = tuple(
-            Feed(sources, self._legs_of(account), filters, self._time, self._emit)
-            for account in self._accounts
+            Feed(sources, self._legs_of(account), filters, self._time, self._emit) for account in served
         )
         self.working(self._working)
         for feed in self._feeds:
@@ -169,7 +188,7 @@ class CcxtGateway:
         self._orders = Orders(exchange, self._desk, self._emit)
         self._holdings = Holdings(exchange, self._orders, self._desk, self._emit)
         self._private = Private(exchange, self._orders, self._holdings, self._desk, self._emit)
-        for account in self._accounts:
+        for account in served:
             tasks.create_task(self._private.run(account, self._legs_of(account)))
             self._emit(ChannelOpened(account, Channel.ORDERS))
 
@@ -184,8 +203,8 @@ class CcxtGateway:
                 await self._orders.cancel(command, leg)
             case QueryOrder() if leg is not None:
                 await self._orders.query(command, leg)
-            case QueryAccount():
-                await self._holdings.answer(command, self._legs_of(command.account))
+            case QueryAccount() if legs := self._legs_of(command.account):
+                await self._holdings.answer(command, legs)
 
     def _refuse(self, command: Outward) -> None:
         """Nothing can be sent: say so for an order, and leave a question unanswered."""
@@ -210,8 +229,7 @@ class CcxtGateway:
                 if self._clock.now_ns() >= due_ns:
                     due_ns += int(REFRESH_S * 1e9)
                     await answered(exchange.load_markets(True))
-                    for name in self._options.legs:
-                        await self._list(exchange, name)
+                    await self._list(exchange, tuple(self._legs))
             except failures():
                 continue  # the next minute asks again; a venue that is gone shows on its other channels
 

@@ -22,6 +22,7 @@ from bot.model.facts import AnyFact, InstrumentListed, InstrumentStatusSeen
 from bot.model.ids import InstrumentId, market_of
 
 TRADING = "TRADING"
+ABSENT = "ABSENT"  # ours, as at Binance: the venue does not list the symbol, or not so that it can be used
 TIME_EVERY_S = 60.0
 _MS = 1_000_000
 _HOUR_MS = 3_600_000
@@ -65,11 +66,12 @@ async def read_leg(exchange: Exchange, name: InstrumentId, given: Given) -> Leg:
 
 
 def told_of(leg: Leg, before: Leg | None, at_ns: int) -> tuple[AnyFact, ...]:
-    """The facts of an instrument that is new or has changed, and of whether it trades where that has."""
+    """The facts of an instrument that is new or has changed, and of whether it trades where that is news: a
+    journal may hold what was true before the start."""
     facts: list[AnyFact] = []
     if before is None or before.instrument != leg.instrument:
         facts.append(InstrumentListed(leg.instrument))
-    if status_of(leg) != (TRADING if before is None else status_of(before)):
+    if before is None or status_of(leg) != status_of(before):
         facts.append(InstrumentStatusSeen(leg.id, status_of(leg), at_ns))
     return tuple(facts)
 

@@ -46,6 +46,8 @@ def fold_mark(store: Store, fact: MarkSeen) -> None:
         index = mark
     if mark is not None:
         _set_mark(store, market, mark)
+    if index is None and reference == "mid" and not market.instrument.is_spot:
+        _index_by_mid(store, market)
     if index is not None:
         market.index = index
         _index_to_spot(store, market, index)
@@ -104,6 +106,20 @@ def _index_from_spot(store: Store, spot: Market, middle: Decimal) -> None:
             rate = views.quote_rate(store, spot.instrument.quote, other.instrument.quote)
             if rate is not None:
                 other.index = middle * Decimal(repr(rate))
+
+
+def _index_by_mid(store: Store, contract: Market) -> None:
+    """The same for a contract whose stream has marks alone, whenever it says one."""
+    for spot in _others(store, contract.instrument.id):
+        middle = views.mid(spot)
+        if not spot.instrument.is_spot or middle is None:
+            continue
+        rate = views.quote_rate(store, spot.instrument.quote, contract.instrument.quote)
+        if rate is not None:
+            contract.index = middle * Decimal(repr(rate))
+        if spot.index is None or len(_others(store, spot.instrument.id)) == 1:
+            spot.index = middle
+        return
 
 
 def _index_to_spot(store: Store, contract: Market, index: Decimal) -> None:

@@ -61,6 +61,16 @@ def test_a_stream_has_precedence_over_the_stand_in() -> None:
     assert prices(one, SPOT) == (D("60000.0"), D(59_900))
 
 
+def test_the_spot_s_mid_stands_in_for_the_index_of_a_stream_of_marks_alone() -> None:
+    one = world("mid")
+    one.give(MarkSeen(LINEAR, D(60_100), None, one.at_ns, one.at_ns))
+    for middle in (60_000.0, 61_000.0):
+        one.quote(middle, 10.0)
+        one.give(MarkSeen(LINEAR, D(60_100), None, one.at_ns, one.at_ns))
+        assert prices(one, LINEAR) == (D(60_100), D(str(middle)))
+        assert prices(one, SPOT) == (D(str(middle)), D(str(middle)))
+
+
 @pytest.mark.parametrize(
     ("reference", "mark", "index", "seen"),
     [

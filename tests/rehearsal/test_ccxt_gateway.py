@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from adapters.ccxt import feed, gateway, private
+from adapters.ccxt.desk import Leg
 from adapters.ccxt.exchange import open_exchange
+from adapters.ccxt.reference import Given
+from adapters.errors import FeedError
 from adapters.rehearsal.seam import Cut, Response
 from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, TimeInForce
 from bot.model.facts import (
@@ -33,20 +36,22 @@ from bot.model.facts import (
     OrderReported,
     OrderStatus,
     OrderUncertain,
+    ProtocolDrift,
     Throttled,
 )
-from bot.model.ids import ClientId
+from bot.model.ids import AccountId, ClientId, InstrumentId
 from bot.model.instrument import Instrument, Side
 from bot.model.money import exact_arithmetic
 from tests.adapters.contract import GatewayContract, of
 from tests.adapters.paper.build import LINEAR
-from tests.rehearsal.ccxt_rehearsed import CcxtRehearsed
+from tests.rehearsal.ccxt_rehearsed import CcxtRehearsed, called
 from tests.rehearsal.ccxt_scene import Scene
 from tests.rehearsal.stock import stock
 
 D = Decimal
 order = GatewayContract().order
 LINEAR_ID = LINEAR.id
+ACTIVE = {"active": True}
 Reply = Callable[[Response], Response]
 
 
@@ -185,6 +190,42 @@ def test_a_market_that_does_not_trade_is_told(linear: CcxtRehearsed) -> None:
     linear.act(lambda: linear.begin(linear.linear))
     (told,) = linear.heard(InstrumentStatusSeen)
     assert (told.instrument, told.status) == (linear.linear.id, "INACTIVE")
+
+
+def test_a_leg_that_is_not_listed_is_absent_and_the_others_are_served(linear: CcxtRehearsed) -> None:
+    gone = called(linear.linear, "binanceusdm:linear:BTCUSTD")
+    linear.stop(linear.linear)
+    linear.facts.clear()
+    linear.act(lambda: linear.begin(linear.linear, gone))
+    linear.loop.run_until_complete(linear.until_open())
+    told = of(InstrumentStatusSeen, linear.greeting)[-2:]
+    assert [(one.instrument, one.status) for one in told] == [
+        (linear.linear.id, "TRADING"), (gone.id, "ABSENT"),
+    ]  # fmt: skip
+    assert [one.stream for one in of(ProtocolDrift, linear.greeting)] == ["markets"]
+    linear.submit(QueryAccount(AccountId("binanceusdm:inverse")))  # all of whose legs are gone
+    linear.submit(order(gone, Side.BUY, "0.5", "60000"))
+    assert [one.code for one in linear.heard(OrderRejected)] == ["NOT_CONNECTED"]
+
+
+def test_a_leg_that_is_listed_no_more_is_absent_once_until_it_is_again(
+    linear: CcxtRehearsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(exchange: Any, name: InstrumentId, given: Given) -> Leg:
+        if not is_listed:
+            raise FeedError("delivered")
+        return leg
+
+    one, facts, leg, is_listed = linear.gateways["binanceusdm"], linear.facts, Leg(LINEAR, "", ACTIVE), False
+    monkeypatch.setattr(gateway, "read_leg", read)
+    facts.clear()
+    for _ in range(2):
+        linear.loop.run_until_complete(one._list(None, (LINEAR_ID,)))
+    assert [told.status for told in of(InstrumentStatusSeen, facts)] == ["ABSENT"]
+    assert [told.reason for told in of(ProtocolDrift, facts)] == ["delivered"]
+    is_listed = True
+    linear.loop.run_until_complete(one._list(None, (LINEAR_ID,)))
+    assert [told.status for told in of(InstrumentStatusSeen, facts)] == ["ABSENT", "TRADING"]
 
 
 def test_a_market_stream_that_falls_silent_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:

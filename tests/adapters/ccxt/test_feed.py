@@ -11,7 +11,7 @@ import pytest
 from adapters.ccxt.desk import Leg, VenueTime
 from adapters.ccxt.feed import Feed, Reach, Sources
 from adapters.materiality import Materiality
-from bot.model.facts import AnyFact, FundingEstimated, MarkSeen
+from bot.model.facts import AnyFact, FundingEstimated, MarkSeen, ProtocolDrift
 from bot.model.ids import InstrumentId
 from tests.adapters.paper.build import LINEAR
 
@@ -52,7 +52,12 @@ def played(
             reach,
         )
         heard = asyncio.Event()
-        feed.listen(lambda *_: heard.set(), lambda *told: rates.append(told))
+
+        def on_rate(*told: Any) -> None:
+            rates.append(told)
+            heard.set()
+
+        feed.listen(lambda *_: heard.set(), on_rate)
         books, marks = feed.work()
         books.close()
         marking = asyncio.ensure_future(marks)
@@ -82,3 +87,12 @@ def test_on_paper_one_that_is_not_is_on_the_grid_of_its_interval_and_live_there_
     assert reached == [NOW_NS]
     facts, rates = played(Told(), None)
     assert ([type(fact) for fact in facts], rates) == ([MarkSeen], [])
+
+
+def test_a_rate_without_prices_is_told_alone() -> None:
+    unpriced = Told(fundingTimestamp=GRID_NS // 1_000_000, markPrice=None, indexPrice=None)
+    asked = ("fetchMarkPrice", "fetchTicker", "fetchMarkOHLCV", "fetchIndexOHLCV")
+    unpriced.has |= dict.fromkeys(asked, False)
+    facts, rates = played(unpriced, lambda at_ns: None)
+    assert [type(fact) for fact in facts] == [ProtocolDrift, FundingEstimated]
+    assert rates == [(LINEAR.id, Decimal("0.0001"), GRID_NS)]

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from adapters.ccxt.desk import Leg
+from adapters.ccxt.exchange import library
 from adapters.ccxt.prices import read_prices
 from adapters.marks import MarkUpdate
 from bot.model.instrument import Kind
@@ -50,6 +51,8 @@ class Told:
 
     def _told(self, name: str) -> Any:
         self.asked.append(name)
+        if isinstance(self._answers[name], Exception):
+            raise self._answers[name]
         return self._answers[name]
 
 
@@ -94,3 +97,15 @@ def test_what_has_no_rate_is_not_asked_for_one() -> None:
         ticker = Told(fetchTicker=WHOLE)
         assert asyncio.run(read_prices(ticker, leg, NOW_NS)) == MarkUpdate(NOW_NS, D(101), D(100))
         assert ticker.asked == ["fetchTicker"]
+
+
+@pytest.mark.parametrize("kind", ["BadSymbol", "NotSupported", "BadRequest"])
+def test_a_refused_question_takes_nothing_from_what_was_told(kind: str) -> None:
+    leg, refusal = Leg(LINEAR, "BTC/USDT:USDT", {}), getattr(library(), kind)("no such candles")
+    some = Told(fetchFundingRate={**RATE, "markPrice": "101"}, fetchTicker=refusal, fetchIndexOHLCV=refusal)
+    whole = MarkUpdate(TOLD_NS, D(101), None, D("0.0001"), NEXT_NS)
+    assert asyncio.run(read_prices(some, leg, NOW_NS)) == whole
+    later = Told(fetchFundingRate=refusal, fetchTicker=WHOLE)
+    assert asyncio.run(read_prices(later, leg, NOW_NS)) == MarkUpdate(NOW_NS, D(101), D(100))
+    with pytest.raises(type(refusal)):
+        asyncio.run(read_prices(Told(fetchFundingRate=refusal, fetchTicker=refusal), leg, NOW_NS))
