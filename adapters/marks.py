@@ -93,7 +93,7 @@ class MarkChannel:
             self._mark = update.mark
         if update.index is not None:
             self._index = update.index
-        if self.on_mark is not None:
+        if self.on_mark is not None and _has_price(update):
             self.on_mark(self.instrument.id, self._mark, self._index, update.venue_ns)
         if self.on_rate is not None and update.rate is not None:
             self.on_rate(self.instrument.id, update.rate, update.next_ns)
@@ -117,9 +117,14 @@ class MarkChannel:
 
     def _tell(self, update: MarkUpdate, at_ns: int) -> None:
         self._due_ns = at_ns + self._settings.heartbeat_ns
-        self._seen_mark, self._seen_index = self._mark, self._index
-        self._emit(MarkSeen(self.instrument.id, self._mark, self._index, update.venue_ns, at_ns))
+        if _has_price(update):  # a rate without one is no reason to tell the last again as if it were new
+            self._seen_mark, self._seen_index = self._mark, self._index
+            self._emit(MarkSeen(self.instrument.id, self._mark, self._index, update.venue_ns, at_ns))
         if update.rate is None:
             return
         self._seen_rate, self._seen_next_ns = update.rate, update.next_ns
         self._emit(FundingEstimated(self.instrument.id, update.rate, update.next_ns, update.venue_ns, at_ns))
+
+
+def _has_price(update: MarkUpdate) -> bool:
+    return update.mark is not None or update.index is not None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -27,14 +26,7 @@ from adapters.ccxt.markets import number
 from adapters.ccxt.prices import read_prices
 from adapters.marks import MarkChannel, MarkUpdate, OnMark, OnRate
 from adapters.materiality import Materiality
-from bot.model.facts import (
-    Channel,
-    ChannelLost,
-    ChannelOpened,
-    FundingEstimated,
-    FundingSettled,
-    ProtocolDrift,
-)
+from bot.model.facts import Channel, ChannelLost, ChannelOpened, FundingSettled, ProtocolDrift
 from bot.model.ids import AccountId, InstrumentId
 from bot.ports import Emit, Reading
 
@@ -84,8 +76,6 @@ class Feed:
         self._marks = {leg.id: MarkChannel(leg.instrument, settings, emit) for leg in legs}
         self._silent = {leg.id for leg in legs}  # without a book
         self._unpriced: set[InstrumentId] = set()
-        self._alone: dict[InstrumentId, tuple[Decimal, int, int]] = {}  # rates without prices, and when due
-        self._heartbeat_ns = settings.heartbeat_ns
         self._gaps = self._losses = self._frames = 0
 
     @property
@@ -202,27 +192,12 @@ class Feed:
             try:
                 update = await read_prices(self._rates, leg, self._clock.now_ns())
                 self._note_prices(leg, is_whole=update.mark is not None and update.index is not None)
-                if update.mark is None and update.index is None:
-                    self._tell_rate(marks, self._settling(leg, update))
-                else:
-                    marks.on_update(self._settling(leg, update), self._reached())
+                marks.on_update(self._settling(leg, update), self._reached())
                 if update.next_ns > settled_ns and await self._settled(leg):
                     settled_ns = update.next_ns
             except self._failures as error:
                 self._emit(ProtocolDrift(self.account, "mark", f"{leg.symbol}: {type(error).__name__}"))
             await asyncio.sleep(MARK_EVERY_S)
-
-    def _tell_rate(self, marks: MarkChannel, update: MarkUpdate) -> None:
-        """Tell a rate without prices: a `MarkSeen` of nothing would keep what stands in for them away."""
-        if update.rate is None:
-            return
-        at_ns, name = self._reached(), marks.instrument.id
-        if marks.on_rate is not None:
-            marks.on_rate(name, update.rate, update.next_ns)
-        rate, next_ns, due_ns = self._alone.get(name, (None, 0, 0))
-        if at_ns >= due_ns or (rate, next_ns) != (update.rate, update.next_ns):
-            self._alone[name] = (update.rate, update.next_ns, at_ns + self._heartbeat_ns)
-            self._emit(FundingEstimated(name, update.rate, update.next_ns, update.venue_ns, at_ns))
 
     def _settling(self, leg: Leg, update: MarkUpdate) -> MarkUpdate:
         """A rate whose settlement nobody announced is none, but on paper, where it is that of the next
