@@ -19,7 +19,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from adapters.materiality import BookFilter, Materiality
-from bot.model.book import Book, Quote
+from adapters.shown import ShownBook
+from bot.model.book import Quote
 from bot.model.facts import BookGapped, BookSeen
 from bot.model.instrument import Instrument
 from bot.ports import Emit
@@ -87,18 +88,7 @@ class SequenceRule(Struct, frozen=True):
     chained: bool
 
 
-class LevelListener(Protocol):
-    """Told of every level that a diff, a snapshot or a touch sets, and of every trade; venue units.
-
-    Levels are told after the whole update has been applied; a size of 0 is a level that is gone.
-    """
-
-    def on_level(self, is_bid: bool, price: float, qty: float) -> None: ...
-
-    def on_trade(self, price: float, qty: float, buyer_is_maker: bool, venue_ns: int) -> None: ...
-
-
-class BookChannel:
+class BookChannel(ShownBook):
     """The book of one instrument: see the module head.
 
     ``gaps`` counts holes found; ``dropped`` the diffs that waited for a snapshot in vain; ``refused`` counts
@@ -107,19 +97,17 @@ class BookChannel:
 
     __slots__ = (
         "_asks", "_bids", "_bridged", "_emit", "_event_ms", "_filter", "_gap", "_last", "_newest", "_retold",
-        "_rule", "_touch", "_waiting", "book", "dropped", "gaps", "heard_ns", "immaterial", "instrument",
-        "is_gapped", "is_live", "listener", "material", "refused", "stale",
+        "_rule", "_touch", "_waiting", "dropped", "gaps", "heard_ns", "immaterial", "instrument", "is_gapped",
+        "material", "refused", "stale",
     )  # fmt: skip
 
     def __init__(
         self, instrument: Instrument, rule: SequenceRule, materiality: Materiality, emit: Emit
     ) -> None:
+        super().__init__()
         self.instrument = instrument
-        self.book = Book()
         self._bids = self.book.bids
         self._asks = self.book.asks
-        self.listener: LevelListener | None = None
-        self.is_live = False
         self.is_gapped = False
         self.heard_ns = 0
         self.gaps = 0
@@ -141,25 +129,6 @@ class BookChannel:
         self._retold = False  # an open gap is still to be told
 
     # --- what others read
-
-    def touch(self) -> tuple[float, float] | None:
-        """Best bid and ask in quote currency; ``None`` while the book is unknown, empty or crossed."""
-        bid, ask = self.book.bids.best, self.book.asks.best
-        if not self.is_live or bid is None or ask is None or bid >= ask:
-            return None
-        return bid, ask
-
-    def levels(self, is_bid: bool, count: int) -> list[Quote]:
-        """The ``count`` best levels of a side, best first, venue units."""
-        return self.book.levels(is_bid, count)
-
-    def size(self, is_bid: bool, price: float) -> float:
-        """Size displayed at ``price`` in venue units, 0 where there is none."""
-        return self.book.side(is_bid).size(price)
-
-    def listen(self, listener: LevelListener | None) -> None:
-        """Tell ``listener`` from now on, or nobody."""
-        self.listener = listener
 
     @property
     def update_id(self) -> int:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.depth import LevelListener
 from adapters.materiality import BookFilter, Materiality
-from bot.model.book import Book, Quote
+from adapters.shown import ShownBook
+from bot.model.book import Quote
 from bot.model.facts import BookGapped, BookSeen
 from bot.model.instrument import Instrument
 from bot.ports import Emit
@@ -22,41 +22,18 @@ DEPTH = 50  # levels a side
 _MS = 1_000_000
 
 
-class WatchedBook:
+class WatchedBook(ShownBook):
     """See the module head.  Sizes are in venue units; ``heard_ns`` is the receive time of the last update."""
 
-    __slots__ = ("_emit", "_filter", "_listener", "_nonce", "book", "heard_ns", "instrument", "is_live")
+    __slots__ = ("_emit", "_filter", "_nonce", "heard_ns", "instrument")
 
     def __init__(self, instrument: Instrument, settings: Materiality, emit: Emit) -> None:
+        super().__init__()
         self.instrument = instrument
-        self.book = Book()
-        self.is_live = False
         self.heard_ns = 0
         self._filter = BookFilter(instrument, settings)
-        self._listener: LevelListener | None = None
         self._emit = emit
         self._nonce = 0
-
-    # --- what others read
-
-    def touch(self) -> tuple[float, float] | None:
-        """Best bid and ask, quote currency; ``None`` while the book is unknown, empty or crossed."""
-        bid, ask = self.book.best_bid, self.book.best_ask
-        if not self.is_live or bid is None or ask is None or bid >= ask:
-            return None
-        return bid, ask
-
-    def levels(self, is_bid: bool, count: int) -> list[Quote]:
-        """The ``count`` best levels of a side, best first."""
-        return self.book.levels(is_bid, count)
-
-    def size(self, is_bid: bool, price: float) -> float:
-        """Size shown at ``price``; 0 where none is."""
-        return self.book.side(is_bid).size(price)
-
-    def listen(self, listener: LevelListener | None) -> None:
-        """Tell ``listener`` from now on, or nobody."""
-        self._listener = listener
 
     def working(self, is_working: bool) -> None:
         """While an order of ours works on the instrument, any change of the ladder is a fact."""
@@ -84,8 +61,8 @@ class WatchedBook:
     def on_trade(self, told: Mapping[str, Any]) -> None:
         """Pass a trade of somebody's, ccxt's structure with numbers as floats, to the listener."""
         price, qty, at_ms = told.get("price"), told.get("amount"), told.get("timestamp")
-        if self._listener is not None and price and qty and at_ms and told.get("side"):
-            self._listener.on_trade(price, qty, told["side"] == "sell", int(at_ms) * _MS)
+        if self.listener is not None and price and qty and at_ms and told.get("side"):
+            self.listener.on_trade(price, qty, told["side"] == "sell", int(at_ms) * _MS)
 
     def gap(self, at_ns: int) -> None:
         """Updates are missing; ccxt does not say what came instead, and begins the book anew."""
@@ -99,7 +76,7 @@ class WatchedBook:
     # --- inside
 
     def _replace(self, bids: Sequence[Quote], asks: Sequence[Quote]) -> None:
-        listener = self._listener  # one that stops listening meanwhile is still told the whole change
+        listener = self.listener  # one that stops listening meanwhile is still told the whole change
         if listener is None:
             self.book.replace(bids, asks)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from adapters.depth import LevelListener
+from adapters.shown import LevelListener
 
 
 class RecordedBook(Protocol):

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.depth import LevelListener
 from adapters.paper.agenda import NEVER_NS, VenueClock
 from adapters.paper.driver import FeedSource, Frame, Outlet, PaperTimeline
 from adapters.paper.funding_table import FundingTable
@@ -15,6 +14,7 @@ from adapters.paper.matching import Matcher
 from adapters.paper.orders import VenueOrder
 from adapters.paper.terms import terms_of
 from adapters.paper.venue import PaperVenue
+from adapters.shown import LevelListener
 from bot.model.book import Book
 from bot.model.commands import Flatten, Outward, PlaceOrder, TimeInForce
 from bot.model.config import Balance, Config, Fuse, Limits, Strategy
