@@ -85,12 +85,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if market is None:
         return (Hold("no_book", f"{instrument_id} is not listed"),)
     limits, found = store.config.limits, []
-    heard_ns = max(market.heard_ns, market.book_seen_ns)
-    age_ns = at_ns - heard_ns if heard_ns else 0  # what was never heard has no book, and that is its hold
-    if market.book_seen_ns and not market.gapped:
-        # other streams of a feed may live on: a book that lives and has no gap is told once a heartbeat
-        age_ns = max(age_ns, at_ns - market.book_seen_ns - int(store.config.strategy.heartbeat_s * 1e9))
-    stale = rules.feed_age(limits, PairName(""), age_ns)
+    stale = rules.feed_age(limits.feed_age_max_s, PairName(""), feed_age_ns(store, market, at_ns))
     if market.ended:
         found.append(Hold("feed_ended", instrument_id))
     elif stale is not None:
@@ -101,6 +96,8 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("not_trading", f"{instrument_id} {market.status}"))
     if not market.bids or not market.asks:
         found.append(Hold("no_book", instrument_id))
+    elif market.bids[0][0] > market.asks[0][0]:
+        found.append(Hold("crossed_book", instrument_id))
     if market.mark is None:
         found.append(Hold("no_mark", instrument_id))
     if market.index is None:
@@ -108,7 +105,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if market.mark_seen_ns and stale is None and not market.ended:
         # a stream that gave a mark is told at least once a heartbeat, as books are
         age_ns = at_ns - market.mark_seen_ns - int(store.config.strategy.heartbeat_s * 1e9)
-        stale = rules.feed_age(limits, PairName(""), age_ns)
+        stale = rules.feed_age(limits.feed_age_max_s, PairName(""), age_ns)
         if stale is not None:
             found.append(Hold("stale_mark", f"{instrument_id} {stale.value}", stale.limit))
     if not has_rate(store, market.instrument.quote):
@@ -131,6 +128,18 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
     return tuple(found)
+
+
+def feed_age_ns(store: Store, market: Market, at_ns: int) -> int:
+    """Age of what is known of an instrument's book; 0 where it was never heard: that it has no book says
+    so."""
+    heard_ns = max(market.heard_ns, market.book_seen_ns)
+    age_ns = at_ns - heard_ns if heard_ns else 0
+    if market.book_seen_ns and not market.gapped:
+        # other streams of a feed may live on: a book that lives and has no gap is told once a heartbeat
+        heartbeat_ns = int(config_of(store).strategy.heartbeat_s * 1e9)
+        age_ns = max(age_ns, at_ns - market.book_seen_ns - heartbeat_ns)
+    return age_ns
 
 
 def settings_holds(store: Store, market: Market, account: Account) -> tuple[Hold, ...]:

@@ -65,6 +65,7 @@ from bot.model.ids import ClientId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
 from bot.model.store import Order, OrderState, Store
+from risk.fuse import REFUSED
 
 TRADING = "TRADING"
 MINUTE_NS = 60_000_000_000
@@ -198,6 +199,7 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
             case NoteIdle():
                 pair = store.pairs[command.pair]
                 pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
+                pairs.noted(pair, command.reason, at_ns)
             case RaiseAlert():
                 pass  # for people: the store does not change
             case _:
@@ -225,7 +227,7 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
     store.next_order += 1
     if command.purpose is Purpose.ENTER:
         store.opening_ns = (*(ns for ns in store.opening_ns if ns > at_ns - MINUTE_NS), at_ns)
-    pairs.sent(store.pairs[command.pair], command, at_ns)
+    pairs.sent(store, store.pairs[command.pair], command, at_ns)
 
 
 def _tick(store: Store, at_ns: int, fact: Tick) -> None:
@@ -252,9 +254,12 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
         case OrderFilled():
             if book_fill(store, order, fact):
                 orders.filled(order, at_ns)
+                pairs.filled(store.pairs[order.pair])
         case OrderAccepted():
             orders.accepted(order, fact, at_ns)
         case OrderRejected():
+            if fact.code == REFUSED and order.state.is_live:
+                pairs.withdrawn(store.pairs[order.pair], order)
             orders.rejected(order, fact, at_ns)
         case OrderCanceled() | OrderExpired():
             orders.ended(order, fact, at_ns)

@@ -7,9 +7,8 @@ Entry and exit thresholds differ, and that difference is the hysteresis.  A sign
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from bot.core import views
+from bot.core.decide.idle import Idle
 from bot.model.commands import EntryCarry, EntryGap, ExitCarry, ExitGap, ExitHold
 from bot.model.config import Config
 from bot.model.instrument import Kind
@@ -21,14 +20,6 @@ from bot.quant.funding import funding_apr
 
 DAY_NS = 86_400_000_000_000
 ESTIMATE_GRACE_NS = 60_000_000_000  # after its settlement an estimate speaks of the past
-
-
-class Idle(Struct, frozen=True):
-    """Why nothing is traded: a stable code, and its numbers as text."""
-
-    reason: str
-    value: str = ""
-    limit: str = ""
 
 
 def expected_apr(store: Store, config: Config, pair: Pair, at_ns: int) -> float | Idle:

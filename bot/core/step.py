@@ -6,10 +6,11 @@ same step, so that there is no gap between the check and the act.  No clock, no 
 
 from __future__ import annotations
 
-from bot.core import fold, rebalancer, recon
+from bot.core import fold, pairs, recon
 from bot.core.booking import is_booked
 from bot.core.channels import outage_alerts, outages
-from bot.core.signals import Idle
+from bot.core.decide import rebalancer
+from bot.core.decide.idle import Idle
 from bot.model.commands import AnyCommand, CancelOrder, NoteIdle, PlaceOrder, RaiseAlert, SetMode
 from bot.model.facts import (
     AccountReported,
@@ -66,16 +67,20 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
             _put(store, at_ns, _alerts(store, pair), out)
             found = rebalancer.propose(store, config, pair, at_ns)
             if not isinstance(found, Idle):
-                verdict = guard.admit(store, at_ns, found)
-                if not isinstance(verdict, Refused):
-                    fold.commands(store, at_ns, found)
-                    out.extend(verdict)
-                    found = Idle("trading") if isinstance(found[0], PlaceOrder) else Idle("in_flight")
-                else:
-                    found = Idle(f"guard_{verdict.rule}", verdict.value, verdict.limit)
-            if found.reason != pair.idle:
+                decided = tuple([admitted.command for admitted in found])
+                fold.commands(store, at_ns, decided)
+                out.extend(found)
+                found = Idle("trading") if isinstance(decided[0], PlaceOrder) else Idle("in_flight")
+            if _is_news(pair, found):
                 _put(store, at_ns, (NoteIdle(name, found.reason, found.value, found.limit),), out)
     return tuple(out)
+
+
+def _is_news(pair: Pair, found: Idle) -> bool:
+    """A reason is noted when it changes; each step of a widening collar is one of its own."""
+    if found.reason != pair.idle:
+        return True
+    return found.reason == pairs.BEYOND_COLLAR and found.limit != pair.idle_limit
 
 
 def _only_time_passed(store: Store, facts: tuple[AnyFact, ...]) -> bool:

@@ -59,6 +59,7 @@ class Market(Struct):
     known_trade_id: str = ""  # none was missed up to it: our latest when the account last agreed
     leverage: int | None = None  # as set for this contract at the venue; None: nobody told
     isolated: bool = False  # its margin is its own
+    index_ns: int = 0  # when the index was last told
 
 
 class Order(Struct):
@@ -129,6 +130,11 @@ class Pair(Struct):
     why: AnyWhy | None = None  # of the last group sent
     moves: tuple[Move, ...] = ()  # of the last batch
     in_config: bool = True
+    grow_tries: int = 0  # repairs in the leg that grows, in this round, since anything filled
+    shrink_tries: int = 0  # the same in the leg that shrinks
+    rounds: int = 0  # how often all that could be tried was, since anything filled
+    fruitless: int = 0  # groups by force since anything filled: each is priced wider than the one before
+    collar_ns: int = 0  # since when a group by force finds no price inside its collar; 0: it does
 
     def leg(self, role: Role) -> Leg:
         return self.long if role is Role.LONG else self.short

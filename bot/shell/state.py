@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from bot.core import signals, views
-from bot.core.signals import Idle
+from bot.core.decide.idle import Idle
 from bot.model.config import Config
 from bot.model.instrument import Kind
 from bot.model.money import exact_arithmetic, text
