@@ -298,6 +298,9 @@ def pair_exposure(store: Store, pair: Pair, orders: Iterable[Pending]) -> PairEx
         groups[order.group_ns] = groups.get(order.group_ns, ZERO) + change
         low, high = low + min(change, ZERO), high + max(change, ZERO)
     net_low = net_high = delta
+    if groups:  # coins that no leg hedges count again as soon as a group hedges them, the first one
+        first = next(iter(groups))
+        groups[first] += residual_base(store, pair)
     for change in groups.values():
         net_low, net_high = net_low + min(change, ZERO), net_high + max(change, ZERO)
     if low == 0 and high == 0:

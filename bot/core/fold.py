@@ -12,9 +12,9 @@ from typing import assert_never
 from bot.core import orders, pairs
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
-from bot.core.marks import fold_book, fold_mark, fold_rate
+from bot.core.marks import fold_book, fold_mark, fold_rate, is_back
 from bot.core.pairs import set_mode
-from bot.core.routes import Touched, boot, list_instrument, touch
+from bot.core.routes import Touched, boot, list_instrument, rearm_account, rearm_instrument, touch
 from bot.model.commands import (
     AnyCommand,
     CancelOrder,
@@ -116,6 +116,8 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
 def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
     match fact:
         case BookSeen():
+            if is_back(store, fact):
+                rearm_instrument(store, fact.instrument)
             fold_book(store, fact)
         case MarkSeen():
             fold_mark(store, fact)
@@ -125,6 +127,7 @@ def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
             market.heard_ns = max(market.heard_ns, fact.seen_ns)
         case BookGapped():
             store.markets[fact.instrument].gapped = True
+            rearm_instrument(store, fact.instrument)
         case FundingSettled():
             settled = store.markets.get(fact.instrument)
             if settled is not None:
@@ -150,12 +153,16 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             return
         case ChannelLost() | ChannelOpened():
             fold_channel(store, at_ns, fact)
+            rearm_account(store, fact.account)
         case Booted():
             boot(store, at_ns, fact)
         case InstrumentListed():
             list_instrument(store, fact)
+            rearm_instrument(store, fact.instrument.id)
         case ModeOrdered():
             set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
+            for pair in store.pairs.values():
+                pairs.rearm(pair)
         case FeedEnded():
             for market in store.markets.values():
                 if market.instrument.account == fact.feed:
@@ -170,10 +177,12 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             listed = store.markets.get(fact.instrument)
             if listed is not None:
                 listed.status = "" if fact.status == TRADING else fact.status
+                rearm_instrument(store, fact.instrument)
         case Throttled():
             throttled = store.accounts.get(fact.account)
             if throttled is not None:
                 throttled.throttled_ns = max(throttled.throttled_ns, fact.until_ns)
+                rearm_account(store, fact.account)
         case _:
             assert_never(fact)
     touched.update(dict.fromkeys(store.pairs, False))

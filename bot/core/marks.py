@@ -34,6 +34,13 @@ def fold_book(store: Store, fact: BookSeen) -> None:
         _set_mark(store, market, middle)
 
 
+def is_back(store: Store, fact: BookSeen) -> bool:
+    """Whether a book can be believed that could not be before: it was bridged, or heard again."""
+    market, config = store.markets[fact.instrument], store.config
+    age_max_s = config.limits.feed_age_max_s + config.strategy.heartbeat_s if config is not None else 0.0
+    return market.gapped or fact.seen_ns - market.book_seen_ns > age_max_s * 1e9
+
+
 def fold_mark(store: Store, fact: MarkSeen) -> None:
     market = store.markets[fact.instrument]
     market.mark_seen_ns = fact.seen_ns

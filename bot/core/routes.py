@@ -3,10 +3,10 @@ whom."""
 
 from __future__ import annotations
 
-from bot.core import orders
+from bot.core import orders, pairs
 from bot.core.orders import BrokenInvariant
 from bot.model.facts import Booted, InstrumentListed
-from bot.model.ids import InstrumentId, PairName, account_of
+from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.money import ONE
 from bot.model.pair import Mode, Role
 from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Store, live_orders
@@ -25,6 +25,19 @@ def touch(store: Store, instrument: InstrumentId, touched: Touched) -> None:
     """Something happened to an instrument that concerns its pairs."""
     for name in store.routes.pairs_of.get(instrument, ()):
         touched[name] = False
+
+
+def rearm_instrument(store: Store, instrument: InstrumentId) -> None:
+    """What can be traded in an instrument has changed: whoever tried in vain tries again."""
+    for name in store.routes.pairs_of.get(instrument, ()):
+        pairs.rearm(store.pairs[name])
+
+
+def rearm_account(store: Store, account: AccountId) -> None:
+    """The same for everything that is traded on an account."""
+    for pair in store.pairs.values():
+        if account in (account_of(pair.spec.long), account_of(pair.spec.short)):
+            pairs.rearm(pair)
 
 
 def boot(store: Store, at_ns: int, fact: Booted) -> None:

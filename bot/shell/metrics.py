@@ -88,7 +88,7 @@ ALERTS = (
 )  # fmt: skip
 HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",
-    "gap", "no_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
+    "gap", "no_book", "crossed_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
     "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
     "foreign_order", "baseline_position", "feed_ended", "base_differs",
 )  # fmt: skip
