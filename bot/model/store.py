@@ -241,6 +241,7 @@ class Store(Struct):
     rates: dict[str, Decimal] = field(default_factory=dict)  # "USDT/USD" → rate
     drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
+    bugs_ns: tuple[int, ...] = ()  # those of ``boots_ns`` that followed a bug
 
 
 def live_orders(store: Store) -> list[Order]:
