@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import orders, pairs
+from bot.core import border, orders, pairs
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.marks import fold_book, fold_mark, fold_rate
@@ -81,9 +81,12 @@ def refold(store: Store, entry: Entry) -> None:
 def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
     """Apply a batch, in order; returns the pairs it concerns, in order of first mention.
 
-    Raises `BrokenInvariant` for a fact that cannot be: the program must stop there.
+    What a venue says against what is known is refused (`border`).  Raises `BrokenInvariant` for what we say
+    ourselves that cannot be: the program must stop there.
     """
     store.now_ns = at_ns
+    if store.contradictions:
+        store.contradictions = ()
     touched: Touched = {}
     for pair in store.pairs.values():
         if pair.moves:
@@ -109,11 +112,13 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
         _order(store, at_ns, fact, touched)
         if fact.client_id in store.live and not store.orders[fact.client_id].state.is_live:
             del store.live[fact.client_id]
-    else:
+    elif border.admit_account(store, fact, at_ns):
         fold_account(store, at_ns, fact, touched)
 
 
 def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
+    if not border.admit_market(store, fact):
+        return
     match fact:
         case BookSeen():
             fold_book(store, fact)
@@ -153,7 +158,8 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
         case Booted():
             boot(store, at_ns, fact)
         case InstrumentListed():
-            list_instrument(store, fact)
+            if border.admit_listing(store, fact):
+                list_instrument(store, fact)
         case ModeOrdered():
             set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
         case FeedEnded():
@@ -252,7 +258,8 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
     touched[order.pair] = False
     match fact:
         case OrderFilled():
-            if book_fill(store, order, fact):
+            if border.admit_fill(store, order, fact, at_ns):
+                book_fill(store, order, fact)
                 orders.filled(order, at_ns)
                 pairs.filled(store.pairs[order.pair])
         case OrderAccepted():
@@ -269,7 +276,8 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
             orders.uncertain(order, fact, at_ns)
         case OrderReported():
             if orders.is_of(order, fact):
-                orders.reported(order, fact, at_ns)
+                if border.admit_report(store, order, fact, at_ns):
+                    orders.reported(order, fact, at_ns)
             else:
                 reason = f"order {order.client_id}: the venue reports another order under this id"
                 set_mode(store, "*", Mode.HALTED, reason)

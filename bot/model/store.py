@@ -84,6 +84,7 @@ class Order(Struct):
     ask_ns: int = 0  # when its state is to be asked (again)
     not_found: int = 0  # negative answers in a row
     reason: str = ""
+    contradicted: int = 0  # facts of its venue about it that could not be
 
     @property
     def open_qty(self) -> Decimal:
@@ -208,6 +209,13 @@ class Ledger(Struct):
     total: Attribution = field(default_factory=Attribution)
 
 
+class Contradiction(Struct, frozen=True):
+    """A fact that was refused, since it contradicts what is known: whose account told it, and what it is."""
+
+    account: str
+    text: str
+
+
 class Routes(Struct):
     """Who is concerned by what, derived once from the configuration and the instruments."""
 
@@ -242,6 +250,7 @@ class Store(Struct):
     drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
     bugs_ns: tuple[int, ...] = ()  # those of ``boots_ns`` that followed a bug
+    contradictions: tuple[Contradiction, ...] = ()  # of the last batch
 
 
 def live_orders(store: Store) -> list[Order]:
