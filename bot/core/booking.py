@@ -26,12 +26,16 @@ _PAYMENTS = {InterestCharged: "interest", InsuranceCharged: "insurance", Transfe
 
 
 def book_once(store: Store, account: AccountId, key: str, venue_ns: int) -> bool:
-    """True for the first fact of this key: venues tell things twice, the books hear them once."""
+    """True for the first fact of this key: venues tell things twice, the books hear them once.
+
+    What is told before an account's first report is in that report: its key is known then, nothing is booked.
+    """
     key = _in_epoch(store, account, key)
     if key in store.trades:
         return False
     store.trades[key] = venue_ns
-    return True
+    store.accounts[account].moved = True
+    return store.accounts[account].baseline is not None
 
 
 def forget_orders(store: Store, at_ns: int) -> None:
@@ -171,6 +175,7 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     """A whole wallet.  The first report is the baseline; every later one is compared with the ledger."""
     account = store.accounts[fact.account]
     account.asked_ns, account.reported_ns, account.told_ns = 0, at_ns, fact.venue_ns
+    account.moved = False
     account.balances = dict(fact.balances)
     account.positions = {held.instrument: Position(held.qty, held.cost) for held in fact.positions}
     account.foreign = fact.foreign_orders

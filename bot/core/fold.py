@@ -199,7 +199,10 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 order = store.orders[command.client_id]
                 order.ask_ns = at_ns + _reask_ns(store)
             case QueryAccount():
-                store.accounts[command.account].asked_ns = at_ns
+                account = store.accounts[command.account]
+                account.asked_ns = at_ns
+                if account.baseline is None:
+                    account.listed_from_ns = command.since_ns
             case SetMode():
                 set_mode(store, command.scope, command.mode, command.reason)
             case NoteIdle():

@@ -157,7 +157,7 @@ class Account(Struct):
     differences: tuple[str, ...] = ()  # between the last report and the ledger
     asked_ns: int = 0  # when the unanswered query was sent; 0: none
     reported_ns: int = 0  # of the last report, by our clock
-    begun_ns: int = 0  # venue time of the report that was taken over last; what came before is in it
+    begun_ns: int = 0  # venue time of the report that was taken over last
     told_ns: int = 0  # venue time of the last report, before which payments were told
     lost: dict[Channel, str] = field(default_factory=dict)
     lost_ns: dict[Channel, int] = field(default_factory=dict)  # since when, for each of them
@@ -171,6 +171,8 @@ class Account(Struct):
     touched_ns: int = 0  # when somebody else last acted on it, by our clock
     hedged: bool = False  # set to hold long and short of one contract apart
     multi_assets: bool = False  # set to pay one asset's loss with another
+    listed_from_ns: int = 0  # since then every payment is known by its name; 0: since ``begun_ns``
+    moved: bool = False  # money moved on it since it was last compared
 
 
 class Attribution(Struct):

@@ -118,11 +118,12 @@ def broken(told: Told, story: Story, journal: Path, pong_s: float = PONG_S) -> l
     """Every law that a story broke, as a sentence; the empty list is what one hopes for."""
     script = parse(story.script)
     with exact_arithmetic():
-        found = invariants.check(told.entries, EXPLAINED_S)[0]
         amounts = unexplained(script)
         excused = _excused(told, amounts)
         beyond = sum((amounts[name] for name in excused), ZERO)
-        found = [each for each in found if not _follows(each, excused, beyond)]
+        found = invariants.check(told.entries, EXPLAINED_S, beyond)[0]
+        ends = tuple(f"end: {name}" for name in excused)
+        found = [each for each in found if not each.startswith(ends)]
         found += _books(told, excused)
     found += [f"order {name} reached the venue {n} times" for name, n in told.arrived.items() if n > 1]
     bound_s = naked_max_s(script, config_of(story), pong_s)
@@ -154,15 +155,6 @@ def _excused(told: Told, amounts: Mapping[str, Decimal]) -> list[str]:
         for name, amount in amounts.items()
         if _cash(told, name)[0].get("USDT", ZERO) - _cash(told, name)[1].get("USDT", ZERO) == amount
     ]
-
-
-def _follows(broken_law: str, excused: list[str], beyond: Decimal) -> bool:
-    """Whether a broken law is only what an excused account makes of the books: ``beyond`` more than they
-    explain, for as long as nobody adopts it."""
-    _, is_residual, difference = broken_law.partition(": residual is ")
-    if is_residual:
-        return Decimal(difference) == beyond
-    return any(broken_law.startswith(f"end: {name}") for name in excused)
 
 
 def _cash(told: Told, account: str) -> tuple[dict[str, Decimal], dict[str, Decimal]]:

@@ -155,10 +155,12 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
                 loop.call_at(venue.begun_s + stop_s, daemon.stop, "test", "told to")
         lives.append(venue.fate.steps)
         await asyncio.wait((running,), timeout=until_s - loop.time())
-        if venue.fate.is_dead:
-            with suppress(Killed, asyncio.CancelledError):
-                await running
-            await asyncio.sleep(REBOOT_S)
+        if not venue.fate.is_dead:
+            break  # the story is over, or the run: a death that lies beyond either does not come
+        with suppress(Killed, asyncio.CancelledError):
+            await running
+        daemon.engine.journal.close()  # a process that is gone holds no lock
+        await asyncio.sleep(REBOOT_S)
     found = await ready(daemon, running)
     if not running.done():
         daemon.stop("test", "the story is over")
