@@ -8,7 +8,6 @@ from bot.model.commands import PlaceOrder
 from bot.model.facts import Booted, Channel, ChannelLost, ChannelOpened, ModeOrdered, OrderRejected
 from bot.model.ids import AccountId, account_of
 from bot.model.pair import Mode, PairState, Purpose, Role
-from risk import guard
 from tests.core.world import BTC, LINEAR, SPOT, World, make_config
 
 SPOT_ACCOUNT, USDM = account_of(SPOT), account_of(LINEAR)
@@ -24,11 +23,11 @@ def naked() -> World:
         facts = world.fill(order) if order.role is Role.SHORT else [refused(world, order)]
         world.give(*facts)
     for _ in range(8):
-        for order in world.placed():
-            world.give(refused(world, order))
+        while orders := world.placed():
+            world.give(*[refused(world, order) for order in orders])
         world.quote(60_000.0, 20.0, after_s=0.5)
-    for order in world.placed():
-        world.give(refused(world, order))
+    while orders := world.placed():
+        world.give(*[refused(world, order) for order in orders])
     assert world.store.pairs[BTC].state is PairState.LEGGED
     assert not world.store.live
     return world
@@ -62,7 +61,7 @@ def test_a_pair_beyond_patience_goes_by_the_leg_whose_channel_is_open() -> None:
     world.give(refused(world, order))
     world.give(ChannelLost(USDM, Channel.ORDERS, "socket"), after_s=5)
     world.quote(60_000.0, 20.0, after_s=0.5)
-    assert (world.placed(), pair.idle) == ([], "channel_lost")
+    assert (world.placed(), pair.idle) == ([], "venue_down")
 
 
 @pytest.mark.parametrize("lost", [SPOT_ACCOUNT, USDM])
@@ -77,21 +76,6 @@ def test_neither_leg_of_a_group_goes_while_one_has_no_channel(lost: AccountId) -
     world.give(ModeOrdered("*", Mode.FLATTENING, "operator", "leave"), after_s=5)
     world.quote(60_000.0, 0.0, after_s=2)
     assert world.placed() == []
-    assert world.store.pairs[BTC].idle == "guard_channel_lost"
+    assert world.store.pairs[BTC].idle == "venue_down"
     world.give(*opened(lost))
     assert {order.role for order in world.placed()} == {Role.LONG, Role.SHORT}
-
-
-def test_the_guard_refuses_what_cannot_leave() -> None:
-    world = World(make_config(capital=10_000))
-    world.boot()
-    world.quote(60_000.0, 0.0)
-    world.quote(60_000.0, 20.0)
-    orders = tuple(world.placed())
-    for order in orders:
-        del world.store.orders[order.client_id], world.store.live[order.client_id]
-    assert not isinstance(guard.admit(world.store, world.at_ns, orders), guard.Refused)
-    world.store.accounts[USDM].lost[Channel.ORDERS] = "socket"
-    verdict = guard.admit(world.store, world.at_ns, orders)
-    assert isinstance(verdict, guard.Refused)
-    assert verdict.rule == "channel_lost"
