@@ -61,10 +61,14 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
                 unknown_order(store, name)
             touched.update(dict.fromkeys(store.pairs, False))
         case BalanceSeen():
-            store.accounts[fact.account].balances[fact.asset] = fact.balance
+            account = store.accounts[fact.account]
+            account.moved = account.moved or account.balances.get(fact.asset) != fact.balance
+            account.balances[fact.asset] = fact.balance
         case PositionSeen():
             owner = store.accounts[store.markets[fact.instrument].instrument.account]
-            owner.positions[fact.instrument] = Position(fact.qty, fact.cost)
+            held = Position(fact.qty, fact.cost)
+            owner.moved = owner.moved or owner.positions.get(fact.instrument) != held
+            owner.positions[fact.instrument] = held
         case FundingPaid():
             book_funding(store, fact)
             touch(store, fact.instrument, touched)
@@ -76,10 +80,10 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
         case MarginCalled():
             touched.update(dict.fromkeys(store.pairs, False))
         case AdoptionOrdered():
-            account = store.accounts.get(fact.account)
-            if account is not None:
-                account.adopting = f"{fact.actor}: {fact.reason}"
-                account.reconciled, account.asked_ns, account.differences = False, 0, ()
+            adopted = store.accounts.get(fact.account)
+            if adopted is not None:
+                adopted.adopting = f"{fact.actor}: {fact.reason}"
+                adopted.reconciled, adopted.asked_ns, adopted.differences = False, 0, ()
         case HistoryGapped():
             store.accounts[fact.account].adopting = "the venue keeps no payments of that time any more"
         case AccountTouched():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import orders, pairs
+from bot.core import border, orders, pairs
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.marks import fold_book, fold_mark, fold_rate, is_back
@@ -81,9 +81,12 @@ def refold(store: Store, entry: Entry) -> None:
 def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
     """Apply a batch, in order; returns the pairs it concerns, in order of first mention.
 
-    Raises `BrokenInvariant` for a fact that cannot be: the program must stop there.
+    What a venue says against what is known is refused (`border`).  Raises `BrokenInvariant` for what we say
+    ourselves that cannot be: the program must stop there.
     """
     store.now_ns = at_ns
+    if store.contradictions:
+        store.contradictions = ()
     touched: Touched = {}
     for pair in store.pairs.values():
         if pair.moves:
@@ -109,11 +112,13 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
         _order(store, at_ns, fact, touched)
         if fact.client_id in store.live and not store.orders[fact.client_id].state.is_live:
             del store.live[fact.client_id]
-    else:
+    elif border.admit_account(store, fact, at_ns):
         fold_account(store, at_ns, fact, touched)
 
 
 def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
+    if not border.admit_market(store, fact):
+        return
     match fact:
         case BookSeen():
             if is_back(store, fact):
@@ -157,8 +162,9 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
         case Booted():
             boot(store, at_ns, fact)
         case InstrumentListed():
-            list_instrument(store, fact)
-            rearm_instrument(store, fact.instrument.id)
+            if border.admit_listing(store, fact):
+                list_instrument(store, fact)
+                rearm_instrument(store, fact.instrument.id)
         case ModeOrdered():
             set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
             for pair in store.pairs.values():
@@ -202,7 +208,10 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 order = store.orders[command.client_id]
                 order.ask_ns = at_ns + _reask_ns(store)
             case QueryAccount():
-                store.accounts[command.account].asked_ns = at_ns
+                account = store.accounts[command.account]
+                account.asked_ns = at_ns
+                if account.baseline is None:
+                    account.listed_from_ns = command.since_ns
             case SetMode():
                 set_mode(store, command.scope, command.mode, command.reason)
             case NoteIdle():
@@ -261,7 +270,8 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
     touched[order.pair] = False
     match fact:
         case OrderFilled():
-            if book_fill(store, order, fact):
+            if border.admit_fill(store, order, fact, at_ns):
+                book_fill(store, order, fact)
                 orders.filled(order, at_ns)
                 pairs.filled(store.pairs[order.pair])
         case OrderAccepted():
@@ -278,7 +288,8 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
             orders.uncertain(order, fact, at_ns)
         case OrderReported():
             if orders.is_of(order, fact):
-                orders.reported(order, fact, at_ns)
+                if border.admit_report(store, order, fact, at_ns):
+                    orders.reported(order, fact, at_ns)
             else:
                 reason = f"order {order.client_id}: the venue reports another order under this id"
                 set_mode(store, "*", Mode.HALTED, reason)

@@ -51,9 +51,17 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             is_urgent = account.differences or account.touched_ns > account.reported_ns
             due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if is_urgent else every_ns)
         if due:
-            since_ns = max(account.begun_ns, account.told_ns - LATE_NS)
-            queries.append(QueryAccount(account_id, since_ns, _known_trades(store, account_id)))
+            queries.append(
+                QueryAccount(account_id, _listed_since_ns(account, at_ns), _known_trades(store, account_id))
+            )
     return queries
+
+
+def _listed_since_ns(account: Account, at_ns: int) -> int:
+    """From when on an account's payments are told again.  Before the first report too: it contains those that
+    are told then, and no others, whatever the date that the venue gives them later."""
+    floor_ns = account.listed_from_ns or account.begun_ns
+    return max(floor_ns, (account.told_ns or at_ns) - LATE_NS, 0)
 
 
 def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:

@@ -42,10 +42,10 @@ def _leg_apr(store: Store, config: Config, market: Market, at_ns: int) -> float 
     if instrument.kind is Kind.SPOT:
         return 0.0
     if instrument.kind is Kind.DATED:
-        if instrument.expiry_ns is None or market.mark is None or market.index is None:
+        if instrument.expiry_ns is None or market.mark is None or not market.index:
             return None
         days = (instrument.expiry_ns - at_ns) / DAY_NS
-        return annualised_apr(float(market.mark / market.index) - 1.0, days) if days > 0 else None
+        return annualised_apr(float(market.mark) / float(market.index) - 1.0, days) if days > 0 else None
     rate = market.funding_rate if config.strategy.expected_funding == "estimate" else market.settled_rate
     told_ns = market.funding_next_ns + ESTIMATE_GRACE_NS
     if rate is None or (config.strategy.expected_funding == "estimate" and at_ns > told_ns):

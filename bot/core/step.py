@@ -51,6 +51,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
         return ()
     out: list[Admitted] = []
     with exact_arithmetic():
+        _put(store, at_ns, _contradictions(store), out)
         if not _only_time_passed(store, facts):
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
             _put(store, at_ns, _frozen(store, facts, forced), out)
@@ -180,7 +181,7 @@ def _settings(store: Store, facts: tuple[AnyFact, ...]) -> dict[str, tuple[str, 
                 unfit = contract_unfit(config_of(store), market.leverage, not market.isolated)
                 margin = "isolated" if market.isolated else "cross"
                 found[fact.instrument] = (f"{margin}, {market.leverage}×", unfit is None)
-        elif type(fact) is AccountSet:
+        elif type(fact) is AccountSet and fact.account in store.accounts:
             account = store.accounts[fact.account]
             modes = (
                 "hedge mode" if account.hedged else "one-way",
@@ -266,6 +267,21 @@ def _drifts(store: Store, facts: tuple[AnyFact, ...]) -> tuple[RaiseAlert, ...]:
         if not before or len(str(before)) < len(str(count)):
             text = f"{fact.account} is not understood on {fact.stream}, {count} so far: {fact.reason}"
             out.append(RaiseAlert(f"drift:{key}", "warning", text))
+    return tuple(out)
+
+
+def _contradictions(store: Store) -> tuple[RaiseAlert, ...]:
+    """What a venue said that cannot be is told by account, with each further digit of its count."""
+    fresh: dict[str, list[str]] = {}
+    for each in store.contradictions:
+        fresh.setdefault(each.account, []).append(each.text)
+    out = []
+    for account, texts in fresh.items():
+        count = store.drift[f"{account} contradiction"]
+        before = count - len(texts)
+        if not before or len(str(before)) < len(str(count)):
+            text = f"refused, {count} so far: {texts[-1]}; no book is changed by it, the account is compared"
+            out.append(RaiseAlert(f"contradiction:{account}", "critical", text))
     return tuple(out)
 
 

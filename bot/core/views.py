@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from bot.model.facts import Channel
 from bot.model.instrument import notional_quote as contract_notional
 from bot.model.instrument import unrealised
 from bot.model.money import HALF, ZERO, exact, exact_arithmetic
@@ -85,6 +86,20 @@ def residual(store: Store) -> Decimal | None:
         return None
     with exact_arithmetic():
         return now - store.ledger.start_nav - store.ledger.total.total()
+
+
+def whole_residual(store: Store) -> Decimal | None:
+    """The residual, where the venue's statements are whole; ``None`` where they are not, or it is not known.
+
+    A statement is whole when its private channel is open and it was compared since money last moved on it.
+    Before that it may be ahead of the fill or the payment that explains it, or behind: a settlement moves a
+    wallet seconds before the venue lists the payment.
+    """
+    for name in store.routes.accounts:
+        account = store.accounts[name]
+        if account.moved or not account.reported_ns or Channel.PRIVATE in account.lost:
+            return None
+    return residual(store)
 
 
 def notional_quote(market: Market, qty: Decimal) -> Decimal | None:

@@ -84,6 +84,7 @@ class Order(Struct):
     ask_ns: int = 0  # when its state is to be asked (again)
     not_found: int = 0  # negative answers in a row
     reason: str = ""
+    contradicted: int = 0  # facts of its venue about it that could not be
 
     @property
     def open_qty(self) -> Decimal:
@@ -156,7 +157,7 @@ class Account(Struct):
     differences: tuple[str, ...] = ()  # between the last report and the ledger
     asked_ns: int = 0  # when the unanswered query was sent; 0: none
     reported_ns: int = 0  # of the last report, by our clock
-    begun_ns: int = 0  # venue time of the report that was taken over last; what came before is in it
+    begun_ns: int = 0  # venue time of the report that was taken over last
     told_ns: int = 0  # venue time of the last report, before which payments were told
     lost: dict[Channel, str] = field(default_factory=dict)
     lost_ns: dict[Channel, int] = field(default_factory=dict)  # since when, for each of them
@@ -170,6 +171,8 @@ class Account(Struct):
     touched_ns: int = 0  # when somebody else last acted on it, by our clock
     hedged: bool = False  # set to hold long and short of one contract apart
     multi_assets: bool = False  # set to pay one asset's loss with another
+    listed_from_ns: int = 0  # since then every payment is known by its name; 0: since ``begun_ns``
+    moved: bool = False  # money moved on it since it was last compared
 
 
 class Attribution(Struct):
@@ -208,6 +211,13 @@ class Ledger(Struct):
     total: Attribution = field(default_factory=Attribution)
 
 
+class Contradiction(Struct, frozen=True):
+    """A fact that was refused, since it contradicts what is known: whose account told it, and what it is."""
+
+    account: str
+    text: str
+
+
 class Routes(Struct):
     """Who is concerned by what, derived once from the configuration and the instruments."""
 
@@ -241,6 +251,8 @@ class Store(Struct):
     rates: dict[str, Decimal] = field(default_factory=dict)  # "USDT/USD" → rate
     drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
+    bugs_ns: tuple[int, ...] = ()  # those of ``boots_ns`` that followed a bug
+    contradictions: tuple[Contradiction, ...] = ()  # of the last batch
 
 
 def live_orders(store: Store) -> list[Order]:

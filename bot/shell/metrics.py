@@ -31,7 +31,8 @@ PREFIX = "basisbot_"
 NAMES: dict[str, str] = {
     "nav_quote": "net asset value, NAV currency",
     "attribution_quote": "change of NAV since the books opened, by where it came from, NAV currency",
-    "residual_quote": "change of NAV that no posting explains; anything but zero is a bug, NAV currency",
+    "residual_quote": "change of NAV that no posting explains, while every account was compared since money "
+    "last moved on it; anything but zero is a bug, NAV currency",
     "notional_quote": "the larger leg of a pair, NAV currency",
     "delta_quote": "net delta of a pair, NAV currency",
     "naked_seconds": "how long a pair has been naked; 0: it is not",
@@ -84,7 +85,7 @@ NAMES: dict[str, str] = {
 
 ALERTS = (
     "legged", "naked_halted", "limit", "halted", "reconcile", "foreign", "forced", "margin_call",
-    "venue_reset", "drift", "settings", "status", "channel", "settings_refused",
+    "venue_reset", "drift", "settings", "status", "channel", "settings_refused", "contradiction",
 )  # fmt: skip
 HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",

@@ -305,7 +305,7 @@ def _money(store: Store, config: Config | None, at_ns: int) -> MoneyView:
         nav=_text(nav) if known else None,
         nav_start=text(ledger.start_nav) if ledger.opened else None,
         nav_start_age_s=_age(at_ns, ledger.start_ns),
-        residual=_text(views.residual(store)),
+        residual=_text(views.whole_residual(store)),
         attribution={name: text(getattr(ledger.total, name)) for name in Attribution.__struct_fields__},
     )
 

@@ -66,7 +66,8 @@ def test_a_boot_counts_anew() -> None:
     starting = ChannelLost(USDM, Channel.PRIVATE, "starting")
     assert told(world, Booted("0run0001", "0", world.config, "clean"), starting) == []
     assert told(world, after_s=30) == []
-    assert [one[1] for one in told(world, after_s=31)] == ["warning"]
+    every = [f"channel:{account} {channel.value}" for account in world.wallets for channel in Channel]
+    assert [(one[0], one[1]) for one in told(world, after_s=31)] == [(key, "warning") for key in every]
 
 
 def test_an_account_on_which_nothing_depends_is_nobodys_worry() -> None:

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from bot.core import fold
-from bot.core.orders import BrokenInvariant
 from bot.core.pairs import settle
 from bot.core.step import step
 from bot.model.commands import CancelOrder, LegUnwound, PlaceOrder, QueryAccount, RaiseAlert, SetMode
@@ -78,13 +77,6 @@ def test_an_order_that_is_not_ours_is_counted_and_moves_nothing(fact: OrderAccep
     world.give(fact)
     assert world.store.drift == {f"orders {type(fact).__name__} of an unknown order": 1}
     assert world.store.ledger.total == before
-
-
-def test_a_fill_that_contradicts_its_order_stops_everything() -> None:
-    world, orders = sent()
-    (fact,) = [one for one in world.fill(orders[0]) if isinstance(one, OrderFilled)]
-    with pytest.raises(BrokenInvariant, match="another instrument or side"):
-        world.give(msgspec.structs.replace(fact, side=fact.side.opposite))
 
 
 def test_ended_orders_and_old_trades_are_forgotten() -> None:

@@ -223,10 +223,9 @@ def test_a_trade_missed_between_two_that_were_told_is_asked_for() -> None:
     world = hedged()
     world.give(world.report(USDM))
     short = next(order for order in world.store.orders.values() if order.instrument == LINEAR)
-    later = OrderFilled(
-        short.client_id, LINEAR, "4", "v", short.side, D(0), short.price, D(0), "USDT", False, 1
-    )
-    world.give(later)  # trade 3 was told to nobody
+    short.qty += D("0.001")  # room for one more
+    world.trade = 3  # was told to nobody
+    world.give(*world.execute(short, D("0.001"), short.price))  # type: ignore[arg-type]
     world.tick(after_s=400.0)
     asked = {one.account: one.after_trades for one in world.commands if isinstance(one, QueryAccount)}
     assert asked[USDM] == {LINEAR: "2"}
@@ -237,11 +236,10 @@ def test_a_trade_missed_between_two_that_were_told_is_asked_for() -> None:
 def test_trade_ids_are_compared_as_numbers() -> None:
     world = hedged()
     short = next(order for order in world.store.orders.values() if order.instrument == LINEAR)
-    for number in ("10", "9"):
-        fill = OrderFilled(
-            short.client_id, LINEAR, number, "v", short.side, D(0), short.price, D(0), "USDT", False, 1
-        )
-        world.give(fill)
+    short.qty += D("0.002")  # room for two more
+    for number in (10, 9):
+        world.trade = number - 1
+        world.give(*world.execute(short, D("0.001"), short.price))  # type: ignore[arg-type]
     assert world.store.markets[LINEAR].trade_id == "10"
 
 

@@ -213,13 +213,32 @@ def test_an_account_that_somebody_else_acts_on_is_compared_within_seconds() -> N
     assert asked_for(15) == []
 
 
-@pytest.mark.parametrize(("bugs", "mode"), [(1, Mode.REDUCE_ONLY), (2, Mode.HALTED)])
-def test_bugs_bind_the_next_run(bugs: int, mode: Mode) -> None:
+@pytest.mark.parametrize(
+    ("runs", "mode"),
+    [
+        (("bug",), Mode.REDUCE_ONLY),
+        (("bug", "bug"), Mode.REDUCE_ONLY),
+        (("bug", "bug", "bug"), Mode.HALTED),
+        (("clean", "clean", "bug"), Mode.REDUCE_ONLY),
+        (("bug", "clean", "crash", "bug"), Mode.REDUCE_ONLY),
+        (("bug", "clean", "bug", "crash", "bug"), Mode.HALTED),
+    ],
+)
+def test_bugs_bind_the_next_run_and_nothing_else_counts(runs: tuple[str, ...], mode: Mode) -> None:
     world = World()
     world.boot()
-    for _ in range(bugs):
-        reboot(world, "bug")
+    for previous in runs:
+        reboot(world, previous)
     assert world.store.mode is mode
+
+
+def test_bugs_of_more_than_ten_minutes_ago_count_no_more() -> None:
+    world = World()
+    world.boot()
+    for _ in range(3):
+        world.at_ns += 301_000_000_000
+        reboot(world, "bug")
+    assert world.store.mode is Mode.REDUCE_ONLY
 
 
 def test_a_pair_that_left_the_settings_stays_known_and_may_not_change_its_legs() -> None:
