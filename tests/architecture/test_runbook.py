@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from bot.cli_operator import MEANINGS
+from bot.core.decide import events
+from bot.core.decide.conditions import KINDS, STANDING
 from bot.shell.dialogue import MODES
-from bot.shell.metrics import ALERTS, HOLDS, NAMES, PREFIX
+from bot.shell.metrics import ALERTS, CONDITIONS, HOLDS, NAMES, PREFIX
 from tests.architecture.source import CODE, ROOT, python_files, tree
 
 LINES = 250
@@ -58,10 +60,29 @@ def test_it_names_every_hold(runbook: str) -> None:
     assert codes == {*arguments("Hold", 0, "risk"), *arguments("Unfit", 0, "bot")} == set(HOLDS)
 
 
-def test_it_names_every_alert(runbook: str) -> None:
-    listed = re.findall(r"^\| `(\w+)[:`]", section(runbook, "Alerts"), re.MULTILINE)
+@pytest.fixture(scope="module")
+def alerts() -> str:
+    return section((ROOT / "docs/CODES.md").read_text(encoding="utf-8"), "Alerts")
+
+
+def test_the_codes_name_every_condition(alerts: str) -> None:
+    rows = re.findall(
+        r"^\| `(\w+)[:`]", alerts.split("\n### Conditions\n")[1].split("\n### ", maxsplit=1)[0], re.MULTILINE
+    )
+    told = {*arguments("Condition", 0, *CODE), *arguments("_as_told", 1, *CODE), *STANDING}
+    assert told == {*KINDS, *STANDING} == set(rows) == set(CONDITIONS)
+    assert len(rows) == len(KINDS) + len(STANDING)  # `halted` stands for everything and for a pair
+
+
+def test_the_codes_name_every_event(alerts: str) -> None:
+    rows = re.findall(r"^\| `(\w+)[:`]", alerts.split("\n### Events\n")[1], re.MULTILINE)
     raised = [*arguments("RaiseAlert", 0, *CODE), *arguments("_freeze", 3, *CODE)]
-    assert {key.split(":")[0] for key in raised} == set(listed) == set(ALERTS)
+    assert (
+        sorted(rows)
+        == sorted({key.split(":")[0] for key in raised})
+        == sorted((*events.KINDS, "settings_refused"))
+    )
+    assert {*rows, *CONDITIONS} == set(ALERTS)
 
 
 def test_it_names_every_verb_of_an_operator(runbook: str) -> None:

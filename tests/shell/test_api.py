@@ -12,13 +12,13 @@ import aiohttp
 import pytest
 
 from bot.model.facts import Channel as Ch
-from bot.model.facts import ChannelLost, ModeOrdered, ProtocolDrift
+from bot.model.facts import ChannelLost, ChannelOpened, ModeOrdered, ProtocolDrift
 from bot.model.ids import AccountId
 from bot.model.pair import Mode, PairState
 from bot.shell.api import BODY_MAX, ApiRefused, serve
 from bot.shell.client import NotDone, give_order, print_status, read_status
 from bot.shell.dialogue import MODES, Access, Wish
-from bot.shell.metrics import ALERTS, HOLDS, NAMES, PREFIX
+from bot.shell.metrics import ALERTS, CONDITIONS, HOLDS, NAMES, PREFIX
 from tests.core.world import BTC, LINEAR
 from tests.shell.live import Run, pause, until
 
@@ -199,6 +199,8 @@ def test_what_is_watched_for_its_first_time_is_zero_before(tmp_path: Path) -> No
         _, text = await ask("GET", "/metrics")
         for key in ALERTS:
             assert f'basisbot_alerts_total{{key="{key}"}} 0.0' in text
+        for key in CONDITIONS:
+            assert f'basisbot_alerts_standing_count{{key="{key}"}} 0.0' in text
         for code in set(HOLDS) - {"not_reconciled"}:
             assert f'basisbot_holds_count{{code="{code}",pair="BTC"}} 0.0' in text
         for account in ("binance:spot", "binance:usdm"):
@@ -213,6 +215,13 @@ def test_what_is_watched_for_its_first_time_is_zero_before(tmp_path: Path) -> No
         assert 'basisbot_alerts_total{key="drift"} 2.0' in text
         assert 'basisbot_alerts_total{key="channel"} 1.0' in text
         assert 'basisbot_holds_count{code="channel_lost",pair="BTC"} 1.0' in text
+        assert 'basisbot_alerts_standing_count{key="channel"} 1.0' in text
+        assert 'basisbot_alerts_standing_count{key="drift"}' not in text
+        ask.run.gateway.tell(ChannelOpened(AccountId("binance:spot"), Ch.PRIVATE))
+        await until(lambda: not ask.run.store.alerts)
+        _, text = await ask("GET", "/metrics")
+        assert 'basisbot_alerts_total{key="channel"} 1.0' in text
+        assert 'basisbot_alerts_standing_count{key="channel"} 0.0' in text
 
     play(tmp_path / "j", scene)
 
