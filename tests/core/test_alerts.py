@@ -285,6 +285,29 @@ def test_the_numbers_of_an_idle_code_are_in_its_text() -> None:
     assert "(612 bps, limit 500);" in alert.text
 
 
+def test_a_naked_pair_has_spent_its_patience_when_it_cannot_trade() -> None:
+    world = hedged()
+    assert idle_for(world, "restricted", 1) == []
+    world.store.pairs[BTC].naked_ns = world.at_ns - 5 * SECOND_NS
+    assert idle_for(world, "restricted", 1) == [("restricted:BTC", "critical")]
+
+
+@pytest.mark.parametrize("code", conditions.UNDER_WAY)
+def test_an_attempt_that_fills_nothing_ends_no_alert_and_one_that_fills_does(code: str) -> None:
+    world = hedged()
+    pair = world.store.pairs[BTC]
+    assert idle_for(world, "restricted", 3) == [("restricted:BTC", "critical")]
+    pair.fruitless = 1
+    text = world.store.alerts["restricted:BTC"].text
+    assert idle_for(world, code, 4) == []
+    assert idle_for(world, code, 63) == [("restricted:BTC", "critical")]
+    assert world.store.alerts["restricted:BTC"].text == text
+    pair.fruitless = 0
+    books = world.books(60_000.0, 20.0)
+    (end,) = alerts.changes(world.store, world.at_ns + 64 * SECOND_NS, books, {BTC: False}, ())
+    assert (end.key, end.severity) == ("restricted:BTC", "info")
+
+
 def test_a_repeated_note_of_the_same_code_does_not_begin_anew() -> None:
     world = hedged()
     fold.commands(world.store, world.at_ns, (NoteIdle(BTC, "venue_down", "1"),))

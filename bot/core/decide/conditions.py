@@ -100,6 +100,14 @@ STANDING: dict[str, Standing] = {
     ),
 }
 
+UNDER_WAY = (
+    "trading",
+    "in_flight",
+    "repair_pause",
+    "clip_interval",
+    "settling",
+)  # idle codes between attempts
+
 
 # --- a pair -----------------------------------------------------------------------------------------------
 
@@ -127,8 +135,20 @@ def of_pair(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
         remedy = "lower the position or raise the limit, then resume"
         text = f"pair {name} only reduces: {pair.mode_reason}; {remedy}"
         yield Condition("limit", f"{name}:{rule}", "critical", text)
-    standing = STANDING.get(pair.idle)
-    if standing is None or at_ns - pair.idle_ns <= patience_ns:
+    yield from _kept(store, at_ns, pair)
+
+
+def _kept(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
+    """What keeps a pair from trading.  One that is naked has spent its patience already, and an attempt that
+    filled nothing ends nothing."""
+    name, standing = pair.spec.name, STANDING.get(pair.idle)
+    if standing is None:
+        if pair.fruitless and pair.idle in UNDER_WAY:
+            for code in STANDING:
+                yield from _as_told(store, code, name)
+        return
+    since_ns = min(pair.naked_ns, pair.idle_ns) if pair.naked_ns else pair.idle_ns
+    if at_ns - since_ns <= config_of(store).strategy.patience_s * 1e9:
         return
     if standing.without_position or _has_position(store, pair):
         numbers = ", limit ".join(filter(None, (pair.idle_value, pair.idle_limit)))
