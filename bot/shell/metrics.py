@@ -3,8 +3,8 @@
 Nothing is counted twice: the numbers are those of the snapshot (`bot.shell.state`), of the loop and of the
 gateways, read when Prometheus asks.  Names are ``basisbot_<noun>_<unit>``; what only grows ends in
 ``_total``.  A series that first appears with a one shows no increase, so that what is watched for its first
-time is told as zero before.  What must stay true: every name is in the table, and docs/RUNBOOK.md lists the
-same, as it does the classes of alerts and the codes of holds.
+time is told as zero before.  What must stay true: every name is in the table and in docs/METRICS.md, every
+class of alerts and code of holds in docs/CODES.md.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",
     "gap", "no_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
     "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
-    "foreign_order", "baseline_position", "feed_ended", "base_differs",
+    "foreign_order", "baseline_position", "feed_ended", "base_differs", "crossed_book",
 )  # fmt: skip
 
 
