@@ -257,8 +257,9 @@ def test_the_client_reads_and_orders(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_what_others_said_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scene(ask: Asked) -> None:
         await asyncio.to_thread(give_order, ask.access, "pause", Wish("ev\x1b[31mil\nBTC: ready", "ann\r"))
-        ask.run.gateway.tell(ChannelLost(AccountId("binance:usdm"), Ch.MARKET, "\x1b]0;title\x07"))
-        await until(lambda: bool(ask.run.store.accounts[AccountId("binance:usdm")].lost))
+        lost = ChannelLost(AccountId("binance:usdm"), Ch.MARKET, "\x1b]0;title\x07", is_refused=True)
+        ask.run.gateway.tell(lost)
+        await until(lambda: bool(ask.run.store.alerts))
         state = await asyncio.to_thread(read_status, ask.access)
         assert state.mode_reason == "ann\r: ev\x1b[31mil\nBTC: ready"
         print_status(state)
@@ -267,6 +268,8 @@ def test_what_others_said_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     assert "BTC is paused: ann\\r: ev\\x1b[31mil\\nBTC: ready\n" in out
     assert "binance:usdm market is down: \\x1b]0;title\\x07\n" in out
+    standing = out.replace("\n", " ")
+    assert "critical for 0 s, channel:binance:usdm market: binance:usdm market is refused: " in standing
     assert not {"\x1b", "\r", "\x07"} & set(out)
 
 
