@@ -4,17 +4,16 @@ A *hold* is a reason not to open anything now: a feed that is silent, an order n
 account that has not been compared. Holds are recomputed from the store whenever they are asked for and
 stored nowhere.
 
-A *mode* is latched. The program moves it only to the right, and moves it by itself in three cases: a limit
-that a price, an adoption or a new setting has passed binds the pair to REDUCE_ONLY; a pair that is
-FLATTENING and flat is HALTED; and a pair that stays naked while it is halted has that written into its
-mode's reason, once, with an alert.
+A *mode* is latched. The program moves it only to the right, and moves it by itself in two cases: a limit
+that a price, an adoption or a new setting has passed binds the pair to REDUCE_ONLY, and a pair that is
+FLATTENING and flat is HALTED.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from bot.model.commands import RaiseAlert, SetMode
+from bot.model.commands import SetMode
 from bot.model.config import Limits
 from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.instrument import unlike
@@ -48,8 +47,12 @@ ALLOWED: dict[Mode, frozenset[Purpose]] = {
 _UNCERTAIN = OrderState.UNCERTAIN
 _FREE = (Mode.ACTIVE, Mode.PAUSED)
 
-NAKED_HALTED = "naked while halted"
 FLAT = "flat"  # why what was flattened is halted
+BEYOND = " is beyond "
+PASSABLE = (  # rules of limits that can be passed without an order of ours
+    "pair_notional", "gross_notional", "net_delta", "venue_notional", "liquidation_distance", "leverage",
+    "margin_ratio",
+)  # fmt: skip
 
 
 class Hold(Struct, frozen=True):
@@ -188,17 +191,24 @@ def binding_mode(store: Store, pair: Pair) -> Mode:
     return Mode.REDUCE_ONLY if not pair.in_config and mode in _FREE else mode
 
 
-def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
-    """Changes of mode that this state calls for, each with its alert; nothing for what is latched already."""
+def passed_rule(pair: Pair) -> str:
+    """The rule whose limit bound the pair to REDUCE_ONLY, until its mode is changed; empty where none did."""
+    rule = pair.mode_reason.partition(" ")[0]
+    is_bound = pair.mode is Mode.REDUCE_ONLY and rule in PASSABLE and BEYOND in pair.mode_reason
+    return rule if is_bound else ""
+
+
+def mode_changes(store: Store, at_ns: int) -> tuple[SetMode, ...]:
+    """Changes of mode that this state calls for; nothing for what is latched already."""
     if store.config is None:
         return ()
-    out: list[SetMode | RaiseAlert] = []
+    out: list[SetMode] = []
     exposed = False
     for pair in store.pairs.values():
         mode = effective_mode(store, pair)
         if mode is Mode.HALTED:
-            _watch_halted(store, pair, at_ns, out)
-        elif pair.mode is Mode.FLATTENING and _is_gone(store, pair):
+            continue
+        if pair.mode is Mode.FLATTENING and _is_gone(store, pair):
             out.append(SetMode(pair.spec.name, Mode.HALTED, FLAT))
         elif pair.long.position.qty or pair.short.position.qty:
             exposed = exposed or mode in _FREE
@@ -214,23 +224,7 @@ def _is_gone(store: Store, pair: Pair) -> bool:
     return pair.state is PairState.FLAT and not live_orders_of(store, pair)
 
 
-def _watch_halted(store: Store, pair: Pair, at_ns: int, out: list[SetMode | RaiseAlert]) -> None:
-    """Tell once that a halted pair stays naked: its mode's reason remembers that it was told."""
-    patience_s = config_of(store).strategy.patience_s
-    is_naked = pair.naked_ns != 0 and at_ns - pair.naked_ns > patience_s * 1e9
-    told = pair.mode is Mode.HALTED and pair.mode_reason.startswith(NAKED_HALTED)
-    if is_naked == told:
-        return
-    name = pair.spec.name
-    if told:
-        out.append(SetMode(name, Mode.HALTED, "halted, no longer naked"))
-        return
-    out.append(SetMode(name, Mode.HALTED, f"{NAKED_HALTED}; {pair.mode_reason or store.mode_reason}"))
-    sentence = f"pair {name} is naked and halted: nothing will be traded until an operator changes its mode"
-    out.append(RaiseAlert(f"naked_halted:{name}", "critical", sentence))
-
-
-def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode | RaiseAlert]) -> None:
+def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode]) -> None:
     """Bind every pair that has a part in a limit that is passed."""
     parts = _parts(store)
     settled = [part for part in parts.values() if not _within_patience(store, at_ns, part.pair)]
@@ -249,9 +243,8 @@ def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode |
             broken = broken or rules.venue_notional(limits, name, ZERO, total)
         broken = broken or _passed_margin(store, pair, margins)
         if broken is not None:
-            sentence = f"{broken.rule} {broken.value} is beyond {broken.limit}"
+            sentence = f"{broken.rule} {broken.value}{BEYOND}{broken.limit}"
             out.append(SetMode(name, Mode.REDUCE_ONLY, sentence))
-            out.append(RaiseAlert(f"limit:{name}:{broken.rule}", "critical", f"pair {name}: {sentence}"))
 
 
 def _parts(store: Store) -> dict[PairName, PairExposure]:

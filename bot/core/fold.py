@@ -64,7 +64,7 @@ from bot.model.facts import (
 from bot.model.ids import ClientId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Order, OrderState, Store
+from bot.model.store import Order, OrderState, StandingAlert, Store
 from risk.fuse import REFUSED
 
 TRADING = "TRADING"
@@ -166,7 +166,7 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
                 list_instrument(store, fact)
                 rearm_instrument(store, fact.instrument.id)
         case ModeOrdered():
-            set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
+            set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}", ordered=True)
             for pair in store.pairs.values():
                 pairs.rearm(pair)
         case FeedEnded():
@@ -216,12 +216,26 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 set_mode(store, command.scope, command.mode, command.reason)
             case NoteIdle():
                 pair = store.pairs[command.pair]
+                if command.reason != pair.idle:
+                    pair.idle_ns = at_ns
                 pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
                 pairs.noted(pair, command.reason, at_ns)
             case RaiseAlert():
-                pass  # for people: the store does not change
+                _told(store, at_ns, command)
             case _:
                 assert_never(command)
+
+
+def _told(store: Store, at_ns: int, alert: RaiseAlert) -> None:
+    """A condition stands from the first time it is told until its end is told."""
+    standing = store.alerts.get(alert.key)
+    if alert.severity == "info":
+        store.alerts.pop(alert.key, None)
+    elif standing is not None:
+        standing.severity, standing.text, standing.told_ns = alert.severity, alert.text, at_ns
+        standing.count += 1
+    elif alert.stands:
+        store.alerts[alert.key] = StandingAlert(alert.severity, alert.text, at_ns, at_ns)
 
 
 def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:

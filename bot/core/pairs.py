@@ -43,10 +43,10 @@ def move(pair: Pair, state: PairState, at_ns: int, why: str) -> None:
     pair.since_ns = at_ns
 
 
-def set_mode(store: Store, scope: str, mode: Mode, reason: str) -> None:
-    """Latch the mode of a pair, or of everything where ``scope`` is ``*``."""
+def set_mode(store: Store, scope: str, mode: Mode, reason: str, *, ordered: bool = False) -> None:
+    """Latch the mode of a pair, or of everything where ``scope`` is ``*``; ``ordered``: by an operator."""
     if scope == "*":
-        store.mode, store.mode_reason = mode, reason
+        store.mode, store.mode_reason, store.mode_ordered = mode, reason, ordered
     elif scope in store.pairs:
         pair = store.pairs[PairName(scope)]
         pair.mode, pair.mode_reason = mode, reason

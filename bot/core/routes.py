@@ -83,7 +83,7 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
         bound = fact.previous == "bug" and len(store.bugs_ns) >= RESTARTS_AFTER_BUGS
         mode = Mode.HALTED if bound else Mode.REDUCE_ONLY
         if mode.rank > store.mode.rank:
-            store.mode, store.mode_reason = mode, _UNTIDY[fact.previous]
+            store.mode, store.mode_reason, store.mode_ordered = mode, _UNTIDY[fact.previous], False
     derive(store)
 
 

@@ -154,9 +154,13 @@ class NoteIdle(Command, frozen=True):
 
 
 class RaiseAlert(Command, frozen=True):
+    """Tell a person.  ``stands``: a condition that lasts (it is told again until its end is told, with
+    ``info`` and the same key), not an event."""
+
     key: str
     severity: str
     text: str
+    stands: bool = False
 
 
 AnyCommand = PlaceOrder | CancelOrder | QueryOrder | QueryAccount | SetMode | NoteIdle | RaiseAlert

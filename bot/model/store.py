@@ -136,6 +136,7 @@ class Pair(Struct):
     rounds: int = 0  # how often all that could be tried was, since anything filled
     fruitless: int = 0  # groups by force since anything filled: each is priced wider than the one before
     collar_ns: int = 0  # since when a group by force finds no price inside its collar; 0: it does
+    idle_ns: int = 0  # since when ``idle`` has been its reason
 
     def leg(self, role: Role) -> Leg:
         return self.long if role is Role.LONG else self.short
@@ -230,6 +231,16 @@ class Routes(Struct):
     accounts: tuple[AccountId, ...] = ()
 
 
+class StandingAlert(Struct):
+    """A condition that a person was told of and that is not over; ``text`` as told last."""
+
+    severity: str
+    text: str
+    since_ns: int
+    told_ns: int
+    count: int = 1  # how often it was told
+
+
 class Store(Struct):
     config: Config | None = None
     run_id: str = ""
@@ -253,6 +264,8 @@ class Store(Struct):
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
     bugs_ns: tuple[int, ...] = ()  # those of ``boots_ns`` that followed a bug
     contradictions: tuple[Contradiction, ...] = ()  # of the last batch
+    alerts: dict[str, StandingAlert] = field(default_factory=dict)  # those that stand, by key
+    mode_ordered: bool = False  # whether an operator set the mode of everything
 
 
 def live_orders(store: Store) -> list[Order]:

@@ -91,10 +91,14 @@ def test_a_contract_that_is_set_otherwise_at_the_venue_is_held_and_told_once() -
     assert settings_alerts(world) == []
     world.give(ContractSet(LINEAR, 20, False, world.at_ns))
     assert hold_codes(world) == ["isolated_margin"]
-    assert settings_alerts(world) == [(f"settings:{LINEAR}", "critical")]
+    assert settings_alerts(world) == []  # it stands, with other words
     world.give(ContractSet(LINEAR, 20, True, world.at_ns))
     assert hold_codes(world) == []
     assert settings_alerts(world) == [(f"settings:{LINEAR}", "info")]
+    world.give(ContractSet(LINEAR, 50, True, world.at_ns))  # somebody set it, and it does
+    assert settings_alerts(world) == [(f"settings:{LINEAR}", "info")]
+    world.give(ContractSet(LINEAR, 50, True, world.at_ns))
+    assert settings_alerts(world) == []
     world.give(ContractSet(InstrumentId("binance:usdm:XUSDT"), 1, False, world.at_ns))
     assert settings_alerts(world) == []
 
@@ -104,10 +108,12 @@ def test_what_is_read_first_is_told_where_it_does_not_do() -> None:
     world.commands = []
     world.give(ContractSet(LINEAR, 20, False, world.at_ns), AccountSet(USDM, False, True, world.at_ns))
     assert hold_codes(world) == ["multi_assets", "isolated_margin"]
-    assert settings_alerts(world) == [(f"settings:{LINEAR}", "critical"), (f"settings:{USDM}", "critical")]
+    assert settings_alerts(world) == [(f"settings:{USDM}", "critical"), (f"settings:{LINEAR}", "critical")]
     world.give(AccountSet(USDM, True, False, world.at_ns))
     assert hold_codes(world) == ["hedge_mode", "isolated_margin"]
-    assert settings_alerts(world) == [(f"settings:{USDM}", "critical")]
+    assert settings_alerts(world) == []
+    world.give(AccountSet(USDM, False, False, world.at_ns))
+    assert settings_alerts(world) == [(f"settings:{USDM}", "info")]
 
 
 def test_settings_at_the_venue_keep_nobody_from_leaving() -> None:

@@ -255,7 +255,7 @@ def test_a_pair_that_left_the_settings_stays_known_and_may_not_change_its_legs()
         world.give(Booted("0run0002", "0", swapped, "clean"))
 
 
-def test_a_difference_is_told_once_until_it_changes() -> None:
+def test_a_difference_stands_until_the_account_agrees() -> None:
     world = hedged()
     alerts = []
     for short_of in (1, 1, 2, 0, 2):
@@ -264,8 +264,10 @@ def test_a_difference_is_told_once_until_it_changes() -> None:
         world.give(msgspec.structs.replace(report, balances=balances))
         alerts.append([one.text for one in world.commands if isinstance(one, RaiseAlert)])
         world.commands = []
-    assert [len(told) for told in alerts] == [1, 0, 1, 0, 1]
+    assert [len(told) for told in alerts] == [1, 0, 0, 1, 1]
     assert "binance:usdm is not what the ledger expects" in alerts[0][0]
+    assert "is what the ledger expects again" in alerts[3][0]
+    assert "binance:usdm is not what the ledger expects" in alerts[4][0]
 
 
 def test_silent_market_data_keeps_no_order_in_doubt() -> None:
