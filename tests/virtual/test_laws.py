@@ -123,3 +123,12 @@ def test_what_comes_on_top_of_an_excused_residual_is_timed_by_itself(monkeypatch
     assert laws.broken == []
     laws.row(Entry(84, 85 * 10**9, (), ()))
     assert laws.broken == ["row 84: residual is 26"]
+
+
+def test_a_death_that_is_due_after_the_end_does_not_come(tmp_path: Path) -> None:
+    """The stop of a story that is over takes steps too."""
+    whole = run_virtual(play(STORY, tmp_path / "whole.db"))
+    (steps,) = whole.ending.lives
+    due = len(steps) + 1
+    told = run_virtual(play(msgspec.structs.replace(STORY, kills=(due,)), tmp_path / "journal.db"))
+    assert told.ending.outcome.clean
