@@ -7,6 +7,7 @@ ACTIVE or FLATTENING, and there is time after it to come to rest.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 import tempfile
@@ -67,7 +68,7 @@ def main(first: int, last: int) -> int:
     for seed in range(first, last + 1):
         try:
             told, laws = lived(seed)
-        except Exception as error:  # noqa: BLE001 - each seed is judged by itself
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each seed is judged by itself
             seen["ended in an error"] += 1
             print(f"seed {seed}: {_innermost(error)!r}", flush=True)  # noqa: T201
             continue

@@ -160,7 +160,8 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
         lives.append(venue.fate.steps)
         await asyncio.wait((running,), timeout=until_s - loop.time())
         if not venue.fate.is_dead:
-            break  # the story is over, or the run: a death that lies beyond either does not come
+            venue.fate = bot.mortal(daemon, None)  # the story is over, or the run: no death comes after it
+            break
         with suppress(Killed, asyncio.CancelledError):
             await running
         daemon.engine.journal.close()  # a process that is gone holds no lock

@@ -123,3 +123,12 @@ def test_what_comes_on_top_of_an_excused_residual_is_timed_by_itself(monkeypatch
     assert laws.broken == []
     laws.row(Entry(84, 85 * 10**9, (), ()))
     assert laws.broken == ["row 84: residual is 26"]
+
+
+def test_a_death_that_is_due_after_the_end_does_not_come(tmp_path: Path) -> None:
+    """This story ends in the middle of a clip, whose steps come while the run is told to stop."""
+    story = Story(seconds=3.0)
+    (steps,) = run_virtual(play(story, tmp_path / "whole.db")).ending.lives
+    told = run_virtual(play(msgspec.structs.replace(story, kills=(len(steps) + 1,)), tmp_path / "j.db"))
+    assert told.ending.outcome.clean
+    assert told.arrived.total() >= 4, "more than had left at the end"
