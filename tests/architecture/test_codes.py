@@ -38,6 +38,7 @@ def test_the_document_names_every_hold() -> None:
     listed = rows(DOCUMENT, "## Holds")
     assert len(listed) == len(set(listed))
     assert hold_codes() == set(listed) == set(HOLDS)
+    assert len(HOLDS) == len(set(HOLDS))
 
 
 def test_the_document_names_every_idle_code() -> None:
