@@ -16,7 +16,15 @@ from bot.model.money import ZERO, exact, floor_to
 from bot.model.pair import PairState, Role
 from bot.model.store import Market, Pair, Store
 from risk.exposure import pair_delta_base, tolerance_base
-from risk.tradable import ORDER_MARGIN, RESTING_MARGIN, base_fee_rate, is_gone, is_tradable, touch_price
+from risk.tradable import (
+    ORDER_MARGIN,
+    RESTING_MARGIN,
+    available_qty,
+    base_fee_rate,
+    is_gone,
+    is_tradable,
+    touch_price,
+)
 
 
 class Adjustment(Struct, frozen=True):
@@ -71,11 +79,11 @@ def against(
     price = touch_price(market, side)
     if price is None:
         return None
-    instrument, held = market.instrument, leg.position.qty
+    instrument, held = market.instrument, available_qty(store, leg)
     kept = 1.0 - side.sign * float(base_fee_rate(market, side))
     wanted = abs(delta_base) / kept / base_per_qty(instrument, float(price))
     qty = _at_most(market, floor_to(exact(wanted), instrument.lot))
-    reduces = held != 0 and (held > 0) != (side is Side.BUY)
+    reduces = leg.position.qty != 0 and (leg.position.qty > 0) != (side is Side.BUY)
     if reduces:
         most = floor_to(abs(held), instrument.lot)
         # of a leg that is left alone everything goes, whatever its coins made of the delta

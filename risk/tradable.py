@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from bot.model.ids import account_of
 from bot.model.instrument import Instrument, Side, notional_quote
 from bot.model.money import ZERO, exact, floor_to, is_multiple
 from bot.model.store import Leg, Market, Store
@@ -83,6 +84,22 @@ def is_gone(store: Store, leg: Leg) -> bool:
     """Whether a leg holds nothing that could be traded or that matters."""
     market = store.markets.get(leg.instrument)
     return leg.position.qty == 0 or (market is not None and is_dust(store, market, leg.position.qty))
+
+
+def available_qty(store: Store, leg: Leg) -> Decimal:
+    """What of a leg the venue's last report vouches for, signed as the leg: no more can be closed."""
+    lacking = shortfall_qty(store, leg)
+    qty = leg.position.qty
+    if not lacking:
+        return qty
+    left = max(ZERO, abs(qty) - lacking)
+    return left if qty > 0 else -left
+
+
+def shortfall_qty(store: Store, leg: Leg) -> Decimal:
+    """What the venue holds less of a leg's instrument than the ledger expects, ≥ 0."""
+    account = store.accounts.get(account_of(leg.instrument))
+    return account.shortfall.get(leg.instrument, ZERO) if account is not None else ZERO
 
 
 def is_stranded(store: Store, leg: Leg) -> bool:

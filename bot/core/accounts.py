@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import orders
+from bot.core import orders, shortfall
 from bot.core.booking import (
     book_forced,
     book_funding,
@@ -69,6 +69,7 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
             held = Position(fact.qty, fact.cost)
             owner.moved = owner.moved or owner.positions.get(fact.instrument) != held
             owner.positions[fact.instrument] = held
+            shortfall.position_seen(store, at_ns, owner, fact)
         case FundingPaid():
             book_funding(store, fact)
             touch(store, fact.instrument, touched)

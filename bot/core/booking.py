@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot.core import ledger, recon, views
+from bot.core import ledger, recon, shortfall, views
 from bot.model.facts import (
     AccountReported,
     ForcedFilled,
@@ -188,11 +188,16 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
             if held.instrument in store.markets
         }
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
-    elif account.adopting:
-        account.begun_ns = fact.venue_ns
-        ledger.adopted(store, fact.account, fact.balances, fact.positions)
-        _adopt_legs(store, account, fact)
+    else:
+        shrunk = shortfall.is_settled(store, account, fact)
+        account.adopted = tuple(account.shrunk) if shrunk else ()
+        if account.adopting or shrunk:
+            account.begun_ns = fact.venue_ns
+            ledger.adopted(store, fact.account, fact.balances, fact.positions)
+            _adopt_legs(store, account, fact)
+            account.shrunk = {}
     account.adopting = ""
+    shortfall.measure(store, account, fact)
     account.differences = recon.compare(store, account, fact)
     account.reconciled = not account.differences
     if account.reconciled:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import border, orders, pairs
+from bot.core import border, orders, pairs, shortfall
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.marks import fold_book, fold_mark, fold_rate, is_back
@@ -293,6 +293,8 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
         case OrderRejected():
             if fact.code == REFUSED and order.state.is_live:
                 pairs.withdrawn(store.pairs[order.pair], order)
+            elif order.state.is_live:
+                shortfall.refused(store, at_ns, order)
             orders.rejected(order, fact, at_ns)
         case OrderCanceled() | OrderExpired():
             orders.ended(order, fact, at_ns)

@@ -19,6 +19,8 @@ from bot.model.money import COIN_QUANTUM, ZERO, text
 from bot.model.store import Account, Store, live_orders
 
 ANSWER_DUE_NS = 10_000_000_000
+SECOND_LOOK_NS = 3_000_000_000  # before a position that shrank is taken over
+DOUBT_PAUSE_NS = 2_000_000_000  # refusals come in numbers, and each of them asks
 LATE_NS = 3_600_000_000_000  # a venue may list a payment later than it was made; the books hear it once
 
 
@@ -50,6 +52,9 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             due = not account.reconciled and not account.differences
             is_urgent = account.differences or account.touched_ns > account.reported_ns
             due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if is_urgent else every_ns)
+            due = due or (bool(account.shrunk) and at_ns - account.reported_ns >= SECOND_LOOK_NS)
+            is_doubted = account.doubted_ns > account.reported_ns
+            due = due or (is_doubted and at_ns - account.reported_ns >= DOUBT_PAUSE_NS)
         if due:
             queries.append(
                 QueryAccount(account_id, _listed_since_ns(account, at_ns), _known_trades(store, account_id))

@@ -174,6 +174,10 @@ class Account(Struct):
     multi_assets: bool = False  # set to pay one asset's loss with another
     listed_from_ns: int = 0  # since then every payment is known by its name; 0: since ``begun_ns``
     moved: bool = False  # money moved on it since it was last compared
+    shortfall: dict[InstrumentId, Decimal] = field(default_factory=dict)  # what the last report lacks, > 0
+    shrunk: dict[InstrumentId, Decimal] = field(default_factory=dict)  # contracts that did, as it holds them
+    adopted: tuple[InstrumentId, ...] = ()  # those that were taken over with the last report
+    doubted_ns: int = 0  # when something spoke against the last report, by our clock
 
 
 class Attribution(Struct):

@@ -15,7 +15,7 @@ from bot.core import pairs, views
 from bot.core.decide import pricing, sizing
 from bot.core.decide.draft import Decided, Draft, beyond_collar
 from bot.core.decide.idle import Idle, of_hold, of_kept
-from bot.core.decide.room import room
+from bot.core.decide.room import MARGIN, leg_room_quote, room
 from bot.model.commands import AnyWhy, DriftBand, LegMissing, LegUnwound
 from bot.model.config import Config
 from bot.model.instrument import Side, notional_quote
@@ -24,8 +24,8 @@ from bot.model.pair import Mode, Purpose, Role
 from bot.model.store import OrderState, Pair, Store
 from risk import needs, ratio, watch
 from risk.exposure import pair_delta_base
-from risk.fuse import REFUSED, Allowance
-from risk.tradable import is_gone
+from risk.fuse import REFUSED
+from risk.tradable import is_gone, shortfall_qty
 
 PAUSE_NS = 250_000_000  # between two attempts, and before the second round; doubles with each round
 LONGEST_PAUSE_NS = 30_000_000_000
@@ -115,24 +115,23 @@ def _one_leg(
         return of_kept(hold)
     delta, market = float(pair_delta_base(store, pair)), store.markets[instrument_id]
     found = ratio.against(store, pair, role, delta)
+    lacking = shortfall_qty(store, pair.leg(role))
+    if lacking and (found is None or not found.reduces):
+        return Idle("not_held", f"{instrument_id} {lacking:f}")
     if found is None:
         return Idle("untradable", f"{instrument_id} {delta:.10f}")
     left, instrument = room(store, config, why[0], at_ns), market.instrument
     price = exact((market.asks if found.side is Side.BUY else market.bids)[0][0])
-    worth = abs(notional_quote(instrument, found.qty, price)) * pricing.FUSE_MARGIN
+    worth = abs(notional_quote(instrument, found.qty, price)) * MARGIN
     qty = found.qty
     if worth > left.notional_quote:
         share = float(left.notional_quote) / float(worth)
         qty = floor_to(exact(max(0.0, float(qty) * share)), instrument.lot)
     if left.orders < 1 or qty <= 0:
-        return _spent(left)
+        return Idle("fuse_room", f"{left.notional_quote:f}", f"{left.orders}")
     draft = Draft(store, config, pair, at_ns, why, forced=True)
     idle = draft.add(role, found.side, qty, found.reduces and not instrument.is_spot)
     return idle or draft.admitted()
-
-
-def _spent(left: Allowance) -> Idle:
-    return Idle("fuse_room", f"{left.notional_quote:f}", f"{left.orders}")
 
 
 # --- leaving ----------------------------------------------------------------------------------------------
@@ -152,13 +151,14 @@ def leave(
         if isinstance(found, Idle):
             return found
         depths[role] = found
-    left = room(store, config, Purpose.EXIT, at_ns)
-    clip = min(float(config.strategy.clip_quote), float(left.notional_quote) / (len(held) or 1) * 0.99)
-    if left.orders < len(held) or clip <= 0.0:
-        return _spent(left)
+    left_quote = leg_room_quote(store, config, Purpose.EXIT, at_ns, len(held))
+    if left_quote <= 0:
+        return Idle("fuse_room", "0")
+    clip = float(min(config.strategy.clip_quote, left_quote))
     size = sizing.exit_size(store, pair, sizing.ExitBound(clip, depths[Role.LONG], depths[Role.SHORT]))
     if isinstance(size, str):
-        return Idle(size)
+        missing = [role for role in held if shortfall_qty(store, pair.leg(role))]
+        return Idle("not_held" if missing else size, *(pair.spec.instrument(role) for role in missing[:1]))
     draft = Draft(store, config, pair, at_ns, (Purpose.EXIT, why), forced=forced)
     for role in held:
         qty = size.qty(role)

@@ -13,6 +13,7 @@ from bot.core.booking import is_booked
 from bot.core.decide import conditions
 from bot.model.commands import AnyCommand, CancelOrder, RaiseAlert, SetMode
 from bot.model.facts import (
+    AccountReported,
     AccountSet,
     AnyFact,
     ContractSet,
@@ -29,7 +30,7 @@ from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import watch
 from risk.exposure import config_of
 
-KINDS = ("halted", "forced", "margin_call", "venue_reset", "drift", "settings", "contradiction")
+KINDS = ("halted", "forced", "margin_call", "venue_reset", "drift", "settings", "contradiction", "adopted")
 
 
 class Known(Struct, frozen=True):
@@ -62,6 +63,11 @@ def events(store: Store, facts: tuple[AnyFact, ...], before: Known) -> tuple[Any
                 if fact.account in (account_of(pair.spec.long), account_of(pair.spec.short)):
                     text = f"margin call on {fact.account}: {fact.reason}"
                     out += _freeze(store, name, text, f"margin_call:{fact.account}")
+        elif isinstance(fact, AccountReported) and fact.account in store.accounts:
+            for instrument in store.accounts[fact.account].adopted:
+                text = f"{instrument} shrank without an order of ours and is taken over as the venue holds it"
+                for name in store.routes.pairs_of.get(instrument, ()):
+                    out += _freeze(store, name, text, f"adopted:{instrument}")
         elif isinstance(fact, VenueReset):
             text = f"the venue has forgotten account {fact.account}: {fact.reason}"
             if store.mode is Mode.ACTIVE:

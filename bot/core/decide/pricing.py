@@ -18,7 +18,6 @@ from bot.model.store import Market, Pair
 from risk.tradable import ORDER_MARGIN
 
 COLLAR_STEP_NS = 5_000_000_000
-FUSE_MARGIN = Decimal("1.06")  # an order is counted at its limit, which may lie beyond its touch
 WIDENING_TRIES = 3  # fruitless attempts after which a limit lies at its collar
 
 

@@ -11,10 +11,11 @@ from bot.core import signals, views
 from bot.core.decide import candidates, sizing
 from bot.core.decide.draft import Decided, Draft
 from bot.core.decide.idle import Idle, of_hold
+from bot.core.decide.room import leg_room_quote
 from bot.model.commands import AnyWhy, CancelOrder, Flatten
 from bot.model.config import Config
 from bot.model.instrument import Side
-from bot.model.money import ZERO
+from bot.model.money import ZERO, exact
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import Order, OrderState, Pair, Store, live_orders_of
 from risk import guard, ratio, watch
@@ -124,6 +125,8 @@ def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
     size = sizing.entry_size(store, pair, clip)
     if size is None:
         return Idle("clip_too_small")
+    if leg_room_quote(store, config, Purpose.ENTER, at_ns, len(Role)) < exact(clip):
+        return Idle("fuse_room", f"{clip:g}")
     draft = Draft(store, config, pair, at_ns, (Purpose.ENTER, signal), forced=False)
     sides = {Role.LONG: Side.BUY, Role.SHORT: Side.SELL}
     together = strategy.leg_policy == "together"

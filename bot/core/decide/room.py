@@ -7,12 +7,32 @@ begins its minute anew, and this knows of more than it does: that is the stricte
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from bot.model.config import Config
 from bot.model.instrument import notional_quote
-from bot.model.money import ZERO
+from bot.model.money import ZERO, divide
 from bot.model.pair import Purpose
 from bot.model.store import Store
 from risk.fuse import MINUTE_NS, REFUSED, Allowance, allowances, budget_of
+
+CENT = Decimal("0.01")
+MARGIN = Decimal("1.06")  # an order is counted at its limit, which may lie beyond the touch it was sized by
+
+
+def leg_room_quote(store: Store, config: Config, purpose: Purpose, at_ns: int, legs: int) -> Decimal:
+    """Worth of each leg of a group that the fuse lets pass now, and a repair of one of its legs after it;
+    0: none."""
+    group, repair = room(store, config, purpose, at_ns), room(store, config, Purpose.REPAIR, at_ns)
+    if group.orders < legs or repair.orders < 1:
+        return ZERO
+    return max(
+        ZERO,
+        min(
+            divide(group.notional_quote, MARGIN * max(legs, 1), CENT),
+            divide(repair.notional_quote, MARGIN, CENT),
+        ),
+    )
 
 
 def room(store: Store, config: Config, purpose: Purpose, at_ns: int) -> Allowance:

@@ -18,7 +18,7 @@ from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store
 from bot.quant.basis import walk_quote
 from risk.exposure import pair_delta_base, residual_base
-from risk.tradable import base_fee_rate, closable_qty, is_dust, is_tradable
+from risk.tradable import available_qty, base_fee_rate, closable_qty, is_dust, is_tradable
 
 LAST_CLIP = 1.5  # an exit of less than this many clips is one clip: no crumb is left to trade
 CRUMB = 2.0  # a rest is worth at least this many times the venue's minimum, so that it can be traded later
@@ -105,7 +105,7 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
     long_market, short_market = store.markets[pair.spec.long], store.markets[pair.spec.short]
     long = _at_price(long_market, Side.SELL, long_market.bids[0][0])
     short = _at_price(short_market, Side.BUY, short_market.asks[0][0])
-    long_held, short_held = pair.long.position.qty, -pair.short.position.qty
+    long_held, short_held = available_qty(store, pair.long), -available_qty(store, pair.short)
     long_most, short_most = _most(long_market, long_held), _most(short_market, -short_held)
     long_base, short_base = float(long_held) * long.per_qty_base, float(short_held) * short.per_qty_base
     depth_base = min(
