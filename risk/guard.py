@@ -194,7 +194,8 @@ def shrinks(store: Store, pair: Pair, everything: Sequence[Pending]) -> bool:
                 change = kept_delta_base(store, order)
                 if (change > 0) != (delta > 0):
                     against += abs(change)
-        return against <= abs(delta) + lot
+        if against <= abs(delta) + lot:
+            return True
     both = all(any(order.role is leg.role for order in asked) for leg in pair.legs)
     in_ratio = both and abs(left) <= abs(delta) + lot
     return (in_ratio or _closes(store, pair, asked)) and _reduces(pair, everything)

@@ -115,6 +115,9 @@ def fold_channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) ->
             known.pop(fact.channel, None)
         if fact.channel is Channel.PRIVATE:
             account.reconciled, account.asked_ns = False, 0
+            for order in live_orders(store):
+                if store.markets[order.instrument].instrument.account == fact.account:
+                    order.ask_ns = at_ns
         return
     account.lost[fact.channel] = fact.reason
     account.lost_ns.setdefault(fact.channel, at_ns)

@@ -64,7 +64,7 @@ from bot.model.facts import (
 from bot.model.ids import ClientId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Order, OrderState, StandingAlert, Store
+from bot.model.store import Account, Order, OrderState, StandingAlert, Store
 from risk.fuse import REFUSED
 
 TRADING = "TRADING"
@@ -290,6 +290,8 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
                 pairs.filled(store.pairs[order.pair])
         case OrderAccepted():
             orders.accepted(order, fact, at_ns)
+            if Channel.PRIVATE in _account_of(store, order).lost:
+                order.ask_ns = at_ns  # no stream will tell its fills
         case OrderRejected():
             if fact.code == REFUSED and order.state.is_live:
                 pairs.withdrawn(store.pairs[order.pair], order)
@@ -310,15 +312,19 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
                 reason = f"order {order.client_id}: the venue reports another order under this id"
                 set_mode(store, "*", Mode.HALTED, reason)
         case OrderNotFound():
-            account = store.accounts[store.markets[order.instrument].instrument.account]
+            account = _account_of(store, order)
             if Channel.PRIVATE in account.lost:  # nobody would have told us of a fill
-                order.ask_ns, order.not_found = at_ns, 0
+                order.not_found = 0
                 return
             window_s = store.config.strategy.receive_window_s if store.config else 0.0
             # it was sent by our clock and is answered by the venue's, which may be ahead
             orders.not_found(order, fact, at_ns, int(window_s * 1e9) + max(0, account.offset_ns))
         case _:
             assert_never(fact)
+
+
+def _account_of(store: Store, order: Order) -> Account:
+    return store.accounts[store.markets[order.instrument].instrument.account]
 
 
 def _reask_ns(store: Store) -> int:

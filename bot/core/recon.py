@@ -39,7 +39,7 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
         account_id = store.markets[order.instrument].instrument.account
         busy[account_id] = None
         account = store.accounts[account_id]
-        if order.ask_ns <= at_ns and not _deaf(account) and at_ns >= account.throttled_ns:
+        if order.ask_ns <= at_ns and _answers(account) and at_ns >= account.throttled_ns:
             queries.append(QueryOrder(order.client_id, order.instrument))
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
@@ -79,6 +79,12 @@ def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
         for name, market in store.markets.items()
         if market.known_trade_id and market.instrument.account == account
     }
+
+
+def _answers(account: Account) -> bool:
+    """Whether a question about one order is answered: by its name, private stream or not.  A negative answer
+    proves nothing without that stream, and is not believed then."""
+    return all(channel in (Channel.MARKET, Channel.PRIVATE) for channel in account.lost)
 
 
 def _deaf(account: Account) -> bool:

@@ -286,7 +286,7 @@ def test_not_found_counts_only_while_a_fill_would_have_been_told() -> None:
     assert world.store.orders[short.client_id].state is OrderState.UNCERTAIN
     queries(world)
     world.give(*reopened(world))
-    assert queries(world) == [short.client_id]
+    assert short.client_id in queries(world)
     for _ in range(2):
         world.give(OrderNotFound(short.client_id, world.at_ns + 60 * 10**9), after_s=10.0)
     assert world.store.orders[short.client_id].state is OrderState.DEAD

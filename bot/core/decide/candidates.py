@@ -11,6 +11,8 @@ What must stay true: whoever is naked has a next step wherever some order agains
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from bot.core import pairs, views
 from bot.core.decide import pricing, sizing
 from bot.core.decide.draft import Decided, Draft, beyond_collar
@@ -151,14 +153,19 @@ def leave(
         if isinstance(found, Idle):
             return found
         depths[role] = found
+    if not held:
+        return Idle("nothing_held")
     left_quote = leg_room_quote(store, config, Purpose.EXIT, at_ns, len(held))
     if left_quote <= 0:
         return Idle("fuse_room", "0")
     clip = float(min(config.strategy.clip_quote, left_quote))
-    size = sizing.exit_size(store, pair, sizing.ExitBound(clip, depths[Role.LONG], depths[Role.SHORT]))
+    most_base = float(left_quote) / views.leg_market(store, pair, held[0]).asks[0][0]
+    bound = sizing.ExitBound(clip, *(min(depths[role], most_base) for role in (Role.LONG, Role.SHORT)))
+    size = sizing.exit_size(store, pair, bound)
     if isinstance(size, str):
-        missing = [role for role in held if shortfall_qty(store, pair.leg(role))]
-        return Idle("not_held" if missing else size, *(pair.spec.instrument(role) for role in missing[:1]))
+        return _unsized(store, pair, held, size, forced)
+    if any(_worth(store, pair, role, size) > left_quote for role in held):
+        return Idle("fuse_room", f"{left_quote:f}")
     draft = Draft(store, config, pair, at_ns, (Purpose.EXIT, why), forced=forced)
     for role in held:
         qty = size.qty(role)
@@ -180,6 +187,23 @@ def leave(
     # the short leg goes alone where nothing forbids to open; else both go together
     first = draft.admitted(1)
     return whole if isinstance(first, Idle) else first
+
+
+def _worth(store: Store, pair: Pair, role: Role, size: sizing.Size) -> Decimal:
+    """Quote value of one leg of an exit, at the touch."""
+    market = store.markets[pair.spec.instrument(role)]
+    levels = market.bids if role is Role.LONG else market.asks
+    return abs(notional_quote(market.instrument, size.qty(role), exact(levels[0][0])))
+
+
+def _unsized(store: Store, pair: Pair, held: list[Role], reason: str, forced: bool) -> Idle:
+    """Why an exit has no size, in the words that a person is told."""
+    for role in held:
+        if shortfall_qty(store, pair.leg(role)):
+            return Idle("not_held", pair.spec.instrument(role))
+    if forced and reason == "thin_book":
+        return Idle("venue_down", reason)
+    return Idle(reason)
 
 
 def _depth(config: Config, pair: Pair, at_ns: int, store: Store, role: Role, forced: bool) -> float | Idle:

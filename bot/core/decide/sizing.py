@@ -20,8 +20,12 @@ from bot.quant.basis import walk_quote
 from risk.exposure import pair_delta_base, residual_base
 from risk.tradable import available_qty, base_fee_rate, closable_qty, is_dust, is_tradable
 
+LEAST_MARGIN = Decimal(
+    "1.2"
+)  # over the minimum: more than an order's margin, so that a lot less still passes
 LAST_CLIP = 1.5  # an exit of less than this many clips is one clip: no crumb is left to trade
-CRUMB = 2.0  # a rest is worth at least this many times the venue's minimum, so that it can be traded later
+LADDER_SHARE = 0.5  # of the least order that a ladder must hold
+ROUNDING = 1.0 + 1e-9  # what a comparison of two floats may be apart
 
 
 class Size(Struct, frozen=True):
@@ -121,10 +125,16 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
         short_most == 0 and short_held
     ):
         return "stranded"
-    wanted_base = min(clip_base, depth_base, whole_base)
-    crumb_base = CRUMB * max(_minimum_base(long), _minimum_base(short))
-    if whole_base - wanted_base < crumb_base and not rests:
-        wanted_base = whole_base - crumb_base  # the rest must be tradable, in both legs
+    # the least order may be larger than its ladder, to a degree: what is not filled is hedged again
+    least_base = max(_least_base(long), _least_base(short))
+    wanted_base = max(min(clip_base, depth_base, whole_base), least_base)
+    if depth_base < least_base * LADDER_SHARE:
+        return "thin_book"
+    if not rests and whole_base - wanted_base < least_base * ROUNDING:
+        # the rest must be tradable, in both legs
+        wanted_base = whole_base - least_base if whole_base > 2.0 * least_base * ROUNDING else whole_base
+        if wanted_base == whole_base:
+            return Size(long_most, short_most)
     found = _in_ratio(store, pair, (long, long_most), (short, short_most), wanted_base)
     if found is None:
         return "stranded" if rests else "thin_book"
@@ -188,11 +198,13 @@ def depth_base(market: Market, side: Side, limit: Decimal) -> float:
     return sum(size for price, size in levels if (price - bound) * side.sign <= 0.0)
 
 
-def _minimum_base(leg: Executable) -> float:
+def _least_base(leg: Executable) -> float:
     """The least that an order in this leg may be, base currency; for a contract that only reduces, a lot."""
     instrument = leg.instrument
     least = max(float(instrument.lot), float(instrument.qty_min)) * leg.per_qty_base
-    return max(least, float(instrument.notional_min) / leg.price) if instrument.is_spot else least
+    if not instrument.is_spot:
+        return least
+    return max(least, float(LEAST_MARGIN * instrument.notional_min) / leg.price)
 
 
 def _floor(qty: float, instrument: Instrument) -> Decimal:
