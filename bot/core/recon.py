@@ -82,9 +82,9 @@ def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
 
 
 def _answers(account: Account) -> bool:
-    """Whether a question about one order is answered: by its name, private stream or not.  A negative answer
-    proves nothing without that stream, and is not believed then."""
-    return all(channel in (Channel.MARKET, Channel.PRIVATE) for channel in account.lost)
+    """Whether a question about one order is answered.  It needs neither stream alone; without both of them
+    nobody is there to ask.  A negative answer proves nothing without the private one, and is not believed."""
+    return not (Channel.PRIVATE in account.lost and Channel.ORDERS in account.lost)
 
 
 def _deaf(account: Account) -> bool:

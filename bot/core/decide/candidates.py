@@ -27,7 +27,7 @@ from bot.model.store import OrderState, Pair, Store
 from risk import needs, ratio, watch
 from risk.exposure import pair_delta_base
 from risk.fuse import REFUSED
-from risk.tradable import is_gone, shortfall_qty
+from risk.tradable import is_gone, is_tradable, shortfall_qty
 
 PAUSE_NS = 250_000_000  # between two attempts, and before the second round; doubles with each round
 LONGEST_PAUSE_NS = 30_000_000_000
@@ -129,7 +129,7 @@ def _one_leg(
     if worth > left.notional_quote:
         share = float(left.notional_quote) / float(worth)
         qty = floor_to(exact(max(0.0, float(qty) * share)), instrument.lot)
-    if left.orders < 1 or qty <= 0:
+    if left.orders < 1 or (qty < found.qty and not is_tradable(instrument, qty, price, found.reduces)):
         return Idle("fuse_room", f"{left.notional_quote:f}", f"{left.orders}")
     draft = Draft(store, config, pair, at_ns, why, forced=True)
     idle = draft.add(role, found.side, qty, found.reduces and not instrument.is_spot)

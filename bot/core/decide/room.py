@@ -13,7 +13,8 @@ from bot.model.config import Config
 from bot.model.instrument import notional_quote
 from bot.model.money import ZERO, divide
 from bot.model.pair import Purpose
-from bot.model.store import Store
+from bot.model.store import Store, live_orders
+from risk.exposure import pair_delta_base
 from risk.fuse import MINUTE_NS, REFUSED, Allowance, allowances, budget_of
 
 CENT = Decimal("0.01")
@@ -24,6 +25,7 @@ def leg_room_quote(store: Store, config: Config, purpose: Purpose, at_ns: int, l
     """Worth of each leg of a group that the fuse lets pass now, and a repair of one of its legs after it;
     0: none."""
     group, repair = room(store, config, purpose, at_ns), room(store, config, Purpose.REPAIR, at_ns)
+    repair = Allowance(repair.orders, repair.notional_quote - _claimed_quote(store))
     if group.orders < legs or repair.orders < 1:
         return ZERO
     return max(
@@ -33,6 +35,21 @@ def leg_room_quote(store: Store, config: Config, purpose: Purpose, at_ns: int, l
             divide(repair.notional_quote, MARGIN, CENT),
         ),
     )
+
+
+def _claimed_quote(store: Store) -> Decimal:
+    """What the groups in flight and the naked pairs may yet ask of the repairs' budget."""
+    claimed: dict[str, Decimal] = {}
+    for order in live_orders(store):
+        market = store.markets[order.instrument]
+        worth = abs(notional_quote(market.instrument, order.open_qty, order.price))
+        claimed[order.pair] = max(claimed.get(order.pair, ZERO), worth)
+    for name, pair in store.pairs.items():
+        market = store.markets[pair.spec.long] if pair.naked_ns else None
+        if market is not None and market.mark is not None:
+            worth = abs(pair_delta_base(store, pair)) * market.mark
+            claimed[name] = max(claimed.get(name, ZERO), worth)
+    return sum(claimed.values(), ZERO) * MARGIN
 
 
 def room(store: Store, config: Config, purpose: Purpose, at_ns: int) -> Allowance:
