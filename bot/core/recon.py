@@ -44,7 +44,7 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
         account = store.accounts[account_id]
-        if account_id in busy or _deaf(account) or at_ns < account.throttled_ns:
+        if account_id in busy or not _answers(account) or at_ns < account.throttled_ns:
             continue
         if account.asked_ns:
             due = at_ns - account.asked_ns >= ANSWER_DUE_NS
@@ -82,14 +82,9 @@ def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
 
 
 def _answers(account: Account) -> bool:
-    """Whether a question about one order is answered.  It needs neither stream alone; without both of them
-    nobody is there to ask.  A negative answer proves nothing without the private one, and is not believed."""
+    """Whether a question is answered.  It needs neither stream alone; without both of them nobody is there to
+    ask.  That an order is not found proves nothing without the private one, and is not believed."""
     return not (Channel.PRIVATE in account.lost and Channel.ORDERS in account.lost)
-
-
-def _deaf(account: Account) -> bool:
-    """Whether an answer could miss something: silent market data says nothing about orders and money."""
-    return any(channel is not Channel.MARKET for channel in account.lost)
 
 
 def compare(store: Store, account: Account, report: AccountReported) -> tuple[str, ...]:
