@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.ccxt.desk import Desk, Leg
-from adapters.ccxt.exchange import Exchange, answered, failures
+from adapters.ccxt.exchange import UNREADABLE, Exchange, answered, failures
 from adapters.ccxt.markets import Market, family_of, number
 from adapters.ccxt.orders import Orders
 from bot.model.commands import QueryAccount
@@ -61,7 +61,7 @@ class Holdings:
                 if not is_paid and self._desk.stirred.get(query.account, 0) == stirred:
                     self._emit(report)
                     return
-        except self._failures as error:
+        except (*self._failures, *UNREADABLE) as error:
             self._emit(ProtocolDrift(query.account, "account", f"no answer: {type(error).__name__}"))
 
     async def balances(self, leg: Leg) -> dict[str, Decimal]:
