@@ -45,7 +45,7 @@ class Holdings:
         self._orders = orders
         self._desk = desk
         self._emit = emit
-        self._failures = failures()
+        self._failures: tuple[type[Exception], ...] = (*failures(), *UNREADABLE)
 
     async def answer(self, query: QueryAccount, legs: Sequence[Leg]) -> None:
         """Answer a query for the wallet of ``legs``; no answer where the venue gives none."""
@@ -61,7 +61,7 @@ class Holdings:
                 if not is_paid and self._desk.stirred.get(query.account, 0) == stirred:
                     self._emit(report)
                     return
-        except (*self._failures, *UNREADABLE) as error:
+        except self._failures as error:
             self._emit(ProtocolDrift(query.account, "account", f"no answer: {type(error).__name__}"))
 
     async def balances(self, leg: Leg) -> dict[str, Decimal]:

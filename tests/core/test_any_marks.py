@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.core import signals
-from bot.core.signals import Idle
+from bot.core.decide.idle import Idle
 from bot.core.step import step
 from bot.model.facts import FundingEstimated, MarkSeen, Tick
 from bot.model.ids import InstrumentId
