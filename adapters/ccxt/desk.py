@@ -37,6 +37,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 SETTLE_S = 0.5  # a stream's own trade report is waited for this long before it is asked for
 _KEPT = 5_000  # orders, and trades of unknown orders
 _MS = 1_000_000
+_SIDES = ("buy", "sell")
 _ENDED = ("closed", "canceled", "expired", "rejected")
 
 
@@ -180,8 +181,11 @@ class Desk:
         qty, price = number(trade.get("amount")), number(trade.get("price"))
         fee = trade.get("fee") or {}
         cost = number(fee.get("cost"))
-        if qty is None or price is None or cost is None or not fee.get("currency") or not trade.get("id"):
-            reason = f"trade {trade.get('id')} of order {known.client_id} lacks its amount, price or fee"
+        is_whole = fee.get("currency") and trade.get("id") and trade.get("side") in _SIDES
+        if qty is None or price is None or cost is None or not is_whole:
+            reason = (
+                f"trade {trade.get('id')} of order {known.client_id} lacks its side, amount, price or fee"
+            )
             self._emit(ProtocolDrift(known.leg.instrument.account, "trades", reason))
             return None
         at_ms = trade.get("timestamp")

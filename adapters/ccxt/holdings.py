@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.ccxt.desk import Desk, Leg
-from adapters.ccxt.exchange import Exchange, answered, failures
+from adapters.ccxt.exchange import UNREADABLE, Exchange, answered, failures
 from adapters.ccxt.markets import Market, family_of, number
 from adapters.ccxt.orders import Orders
 from bot.model.commands import QueryAccount
@@ -45,7 +45,7 @@ class Holdings:
         self._orders = orders
         self._desk = desk
         self._emit = emit
-        self._failures = failures()
+        self._failures: tuple[type[Exception], ...] = (*failures(), *UNREADABLE)
 
     async def answer(self, query: QueryAccount, legs: Sequence[Leg]) -> None:
         """Answer a query for the wallet of ``legs``; no answer where the venue gives none."""

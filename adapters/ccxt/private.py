@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.ccxt.desk import Desk, Leg
-from adapters.ccxt.exchange import Exchange, answered, failures, is_denied
+from adapters.ccxt.exchange import UNREADABLE, Exchange, answered, failures, is_denied
 from adapters.ccxt.feed import BACKOFF
 from adapters.ccxt.holdings import Holdings, position_of, wallet_params
 from adapters.ccxt.markets import number
@@ -65,7 +65,7 @@ class Private:
                 for task in (*tasks, arming):
                     task.cancel()
                 await asyncio.gather(*tasks, arming, return_exceptions=True)
-            if not isinstance(error, (*self._failures, TimeoutError)):
+            if not isinstance(error, (*self._failures, *UNREADABLE, TimeoutError)):
                 raise error or RuntimeError("a watch ended")
             if not told:
                 self.losses += 1
