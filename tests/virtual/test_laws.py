@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bot.core import views
 from bot.model.commands import PlaceOrder
 from bot.model.entry import Entry
 from bot.model.facts import ModeOrdered, OrderFilled
@@ -117,7 +118,7 @@ def test_what_comes_on_top_of_an_excused_residual_is_timed_by_itself(monkeypatch
     laws = invariants.Laws(ahead_s=12.0, beyond=Decimal(25))
     standing, ahead = [Decimal(25)] * 30, [Decimal(26)] * 12
     residuals = iter([*standing, *ahead, *standing, *ahead, Decimal(26)])
-    monkeypatch.setattr(invariants.views, "residual", lambda store: next(residuals))
+    monkeypatch.setattr(views, "residual", lambda store: next(residuals))
     for second in range(84):
         laws.row(Entry(second, (second + 1) * 10**9, (), ()))
     assert laws.broken == []
