@@ -46,6 +46,7 @@ from bot.model.facts import (
     InstrumentListed,
     InstrumentStatusSeen,
     OrderRejected,
+    ProtocolDrift,
     Throttled,
 )
 from bot.model.ids import AccountId, InstrumentId
@@ -188,7 +189,11 @@ class Desk:
             ours_ns = until_ns - (self.rest.clock.offset_ns or 0)
             emit(Throttled(self.account, ours_ns, str(why.code), why.text))
 
+        def drifted(reason: str) -> None:
+            emit(ProtocolDrift(self.account, "limits", reason))
+
         self.rest.on_block = blocked
+        self.rest.budget.on_drift = drifted
         reference = Reference(self.rest, self.options.legs, self.options.given, tell)
         for channel in Channel:
             emit(ChannelLost(self.account, channel, "not connected yet"))
