@@ -72,7 +72,11 @@ def decimal(value: object) -> Decimal | None:
 
 def is_bounded(value: Decimal) -> bool:
     """Whether a decimal can enter the ledger's arithmetic."""
-    return value.is_finite() and abs(value.adjusted()) <= PLACES_MAX and len(value.as_tuple().digits) <= _TEXT_MAX
+    return (
+        value.is_finite()
+        and abs(value.adjusted()) <= PLACES_MAX
+        and len(value.as_tuple().digits) <= _TEXT_MAX
+    )
 
 
 def delay_s(stated: str, at_ns: int) -> float | None:

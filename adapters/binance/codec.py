@@ -7,8 +7,8 @@ used are decoded.
 
 Every decoder takes the combined-stream envelope ``{"stream": name, "data": frame}`` and raises
 ``msgspec.DecodeError`` for bytes that are not JSON, ``msgspec.ValidationError``, its subclass, for JSON that
-is not such a frame, holds a price or size that is none or more levels than a book has.  `enveloped` brings frames without envelope into
-one.
+is not such a frame, holds a price or size that is none, or more levels than a book has.  `enveloped` brings
+frames without envelope into one.
 """
 
 from __future__ import annotations

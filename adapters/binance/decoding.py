@@ -14,8 +14,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from adapters import numbers
-from adapters.numbers import Id as Number
-from adapters.numbers import Ms
 from bot.model.facts import OrderStatus
 from bot.model.ids import InstrumentId, instrument_id
 from bot.model.instrument import Side

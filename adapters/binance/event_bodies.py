@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from adapters.binance.decoding import Ms, Name, Number, SideWord, Symbol, reader
+from adapters.binance.decoding import Name, SideWord, Symbol, reader
+from adapters.numbers import Id, Ms
 
 
 class Head(Struct):
@@ -30,12 +31,12 @@ class OrderBody(Struct):
     qty: str = field(name="q")
     execution: Name = field(name="x")
     status: Name = field(name="X")
-    venue_order_id: Number = field(name="i")
+    venue_order_id: Id = field(name="i")
     last_qty: str = field(name="l")
     filled_qty: str = field(name="z")
     last_price: str = field(name="L")
     at_ms: Ms = field(name="T")
-    trade_id: Number = field(name="t")
+    trade_id: Id = field(name="t")
     maker: bool = field(name="m")
     fee: str | None = field(name="n", default=None)
     fee_asset: Name | None = field(name="N", default=None)

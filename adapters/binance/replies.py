@@ -18,9 +18,7 @@ from msgspec import Struct, field
 
 from adapters.binance.decoding import (
     Drift,
-    Ms,
     Name,
-    Number,
     SideWord,
     Symbol,
     Unread,
@@ -33,7 +31,7 @@ from adapters.binance.decoding import (
     status,
     time_ns,
 )
-from adapters.numbers import MS_MAX, Code, Status, whole
+from adapters.numbers import MS_MAX, Code, Id, Ms, Status, whole
 from bot.model.facts import (
     ForeignOrder,
     OrderAccepted,
@@ -130,7 +128,7 @@ class _Error(Struct):
 
 
 class _WsReply(Struct):
-    id: Name | Number | None
+    id: Name | Id | None
     status: Status
     result: msgspec.Raw = msgspec.Raw()
     error: _Error | None = None
@@ -138,7 +136,7 @@ class _WsReply(Struct):
 
 
 class _WsId(Struct):
-    id: Name | Number | None = None
+    id: Name | Id | None = None
 
 
 class _Fill(Struct):
@@ -146,12 +144,12 @@ class _Fill(Struct):
     qty: str
     fee: str = field(name="commission")
     fee_asset: Name = field(name="commissionAsset")
-    trade_id: Number = field(name="tradeId")
+    trade_id: Id = field(name="tradeId")
 
 
 class _Order(Struct):
     symbol: Symbol
-    venue_order_id: Number = field(name="orderId")
+    venue_order_id: Id = field(name="orderId")
     client_id: Name = field(name="clientOrderId")
     status: Name
     kind: Name = field(name="type")
@@ -179,8 +177,8 @@ class _OpenOrder(Struct):
 
 class _Trade(Struct):
     symbol: Symbol
-    trade_id: Number = field(name="id")
-    venue_order_id: Number = field(name="orderId")
+    trade_id: Id = field(name="id")
+    venue_order_id: Id = field(name="orderId")
     price: str
     qty: str
     fee: str = field(name="commission")

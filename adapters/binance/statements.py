@@ -20,9 +20,7 @@ from msgspec import Struct, field
 
 from adapters.binance.decoding import (
     Drift,
-    Ms,
     Name,
-    Number,
     SideWord,
     Symbol,
     Unread,
@@ -34,7 +32,7 @@ from adapters.binance.decoding import (
     side,
     time_ns,
 )
-from adapters.numbers import whole
+from adapters.numbers import Id, Ms, whole
 from bot.model.facts import ForeignOrder, InsuranceCharged, PositionHeld, Transferred
 from bot.model.ids import AccountId, InstrumentId
 from bot.model.instrument import Instrument, fill_cost
@@ -165,7 +163,7 @@ class _Restrictions(Struct):
 class _Algo(Struct):
     symbol: Symbol
     side: SideWord
-    algo_id: Number = field(name="algoId")
+    algo_id: Id = field(name="algoId")
     client_id: Name = field(name="clientAlgoId", default="")
     qty: str | None = field(name="quantity", default=None)  # none where it closes the whole position
     kind: Name = field(name="orderType", default="")
@@ -178,8 +176,8 @@ class _Income(Struct):
     amount: str = field(name="income")
     asset: Name
     at_ms: Ms = field(name="time")
-    transaction: Name | Number = field(name="tranId")  # a text on COIN-M
-    trade: Name | Number | None = field(name="tradeId", default=None)
+    transaction: Name | Id = field(name="tranId")  # a text on COIN-M
+    trade: Name | Id | None = field(name="tradeId", default=None)
 
 
 class _Rate(Struct):
@@ -297,18 +295,14 @@ def multi_assets_mode(body: bytes) -> bool:
     return _read_assets(body).multi
 
 
-def symbol_configs(
-    market: str, body: bytes, unread: list[Unread] | None = None
-) -> tuple[SymbolConfig, ...]:
+def symbol_configs(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[SymbolConfig, ...]:
     """Raises `Drift`, as `rows` does."""
 
     def made(row: _SymbolConfig) -> SymbolConfig:
         leverage = whole(row.leverage, _LEVERAGE_MAX)
         if leverage is None:
             raise Drift("a leverage that is no number")
-        return SymbolConfig(
-            instrument(market, row.symbol), leverage, row.margin.lower().startswith("cross")
-        )
+        return SymbolConfig(instrument(market, row.symbol), leverage, row.margin.lower().startswith("cross"))
 
     return tuple(rows(_read_config, made, body, unread))
 

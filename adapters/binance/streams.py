@@ -78,7 +78,6 @@ class Stream:
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
-
     def refuse_frame(self, reason: str, at_ns: int) -> None:
         """A frame that is JSON and cannot be used is counted."""
         self.refuse(reason)

@@ -178,6 +178,8 @@ class Account(Struct):
     shrunk: dict[InstrumentId, Decimal] = field(default_factory=dict)  # contracts that did, as it holds them
     adopted: tuple[InstrumentId, ...] = ()  # those that were taken over with the last report
     doubted_ns: int = 0  # when something spoke against the last report, by our clock
+    agreed_ns: int = 0  # when a complete report last agreed with the ledger, by our clock
+    unread_rows: int = 0  # of the last report
 
 
 class Attribution(Struct):

@@ -68,7 +68,9 @@ def test_a_decimal_is_as_it_was_written() -> None:
     assert numbers.decimal(-3) == Decimal(-3)
 
 
-@pytest.mark.parametrize(("ms", "ns"), [(1_772_438_310_000, AT_NS), ("1772438310000", AT_NS), (0, None), (10**13, None)])
+@pytest.mark.parametrize(
+    ("ms", "ns"), [(1_772_438_310_000, AT_NS), ("1772438310000", AT_NS), (0, None), (10**13, None)]
+)
 def test_a_time_passes_63_bits_never(ms: object, ns: int | None) -> None:
     assert numbers.time_ns(ms) == ns
 

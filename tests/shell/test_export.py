@@ -94,7 +94,11 @@ def test_times_have_nanoseconds_and_untagged_structs_have_no_type() -> None:
     assert PERP in fields.values()
 
 
-@pytest.mark.parametrize("until_ns", [999_999_999_999 * 10**9, -(10**30), 10**5000])
+@pytest.mark.parametrize(
+    "until_ns",
+    [999_999_999_999 * 10**9, -(10**30), 10**5000],
+    ids=["a ban of 12 digits", "before", "5000 digits"],
+)
 def test_a_time_that_no_calendar_has_ends_no_line(until_ns: int) -> None:
     texts = as_texts(Throttled(AccountId("binance:usdm"), until_ns, "-1003", "banned"))
     assert texts["until_at"] == "outside the years 1 to 9999"
