@@ -83,6 +83,7 @@ class _Parts:
         self.told = Told(emit, self._trades_of, spawn, positions.filled)
         payments = Payments(rest, instruments, positions, spawn, emit)
         options = desk.options
+        payments.legs = options.legs
         self.configured = Configured(rest, instruments, spawn, emit)
         self.account = Account(
             rest=rest,
@@ -95,6 +96,7 @@ class _Parts:
             balances={},
             emit=emit,
             forgetful=options.forgetful,
+            legs=options.legs,
         )
         self.wallet = AccountAnswers(self.account)
         self.queries = OrderAnswers(self.account)

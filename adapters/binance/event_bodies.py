@@ -13,6 +13,8 @@ from msgspec import Struct, field
 from adapters.binance.decoding import Name, SideWord, Symbol, reader
 from adapters.numbers import Id, Ms
 
+NO_ROWS = msgspec.Raw(b"[]")
+
 
 class Head(Struct):
     word: str = field(name="e", default="")
@@ -54,7 +56,7 @@ class SpotAsset(Struct):
 
 
 class SpotWallet(Struct):
-    balances: list[SpotAsset] = field(name="B")
+    balances: msgspec.Raw = field(name="B")
     at_ms: Ms = field(name="u")
 
 
@@ -79,8 +81,8 @@ class PositionBody(Struct):
 
 class Changes(Struct):
     reason: Name = field(name="m")
-    balances: list[Asset] = field(name="B", default_factory=list)
-    positions: list[PositionBody] = field(name="P", default_factory=list)
+    balances: msgspec.Raw = field(name="B", default=NO_ROWS)
+    positions: msgspec.Raw = field(name="P", default=NO_ROWS)
 
 
 class AccountUpdate(Struct):
@@ -88,8 +90,12 @@ class AccountUpdate(Struct):
     at_ms: Ms = field(name="T")
 
 
+class CalledBody(Struct):
+    symbol: Symbol = field(name="s")
+
+
 class Called(Struct):
-    positions: list[PositionBody] = field(name="p")
+    positions: msgspec.Raw = field(name="p")
 
 
 class Named(Struct):
@@ -99,6 +105,10 @@ class Named(Struct):
 read_head = reader(Head)
 read_order = reader(OrderBody)
 read_wallet = reader(SpotWallet)
+read_spot_asset = reader(SpotAsset)
+read_asset = reader(Asset)
+read_position = reader(PositionBody)
+read_called = reader(CalledBody)
 read_moved = reader(Moved)
 read_account = reader(AccountUpdate)
 read_call = reader(Called)

@@ -128,7 +128,12 @@ def compare(store: Store, account: Account, report: AccountReported) -> tuple[st
 
 def unsaid(store: Store, report: AccountReported) -> tuple[str, ...]:
     """Instruments and assets of which an incomplete report says nothing; the asset that a contract is
-    margined in is one with its cost."""
+    margined in is one with its cost.  A row without a name may be of any that the report does not hold."""
+    if "" in report.unread:
+        account, told = store.accounts[report.account], {each.instrument for each in report.positions}
+        cash = store.ledger.cash.get(report.account, {})
+        named = (*cash, *account.balances, *store.markets, *account.positions)
+        return tuple(name for name in named if name not in told and name not in report.balances)
     margins = (
         store.markets[InstrumentId(name)].instrument.margin_asset
         for name in report.unread
