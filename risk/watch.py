@@ -17,7 +17,7 @@ from bot.model.commands import SetMode
 from bot.model.config import Config, Limits
 from bot.model.facts import Channel
 from bot.model.ids import AccountId, InstrumentId, PairName
-from bot.model.instrument import unlike
+from bot.model.instrument import Kind, unlike
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Account, Market, OrderState, Pair, Store, live_orders_of
@@ -113,6 +113,8 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         stale = rules.feed_age(limits.feed_age_max_s, PairName(""), age_ns)
         if stale is not None:
             found.append(Hold("stale_mark", f"{instrument_id} {stale.value}", stale.limit))
+    if market.instrument.kind is Kind.PERP and not market.funding_interval_h:
+        found.append(Hold("interval_in_doubt", instrument_id))
     if not has_rate(store, market.instrument.quote):
         found.append(Hold("missing_rate", f"{market.instrument.quote}/{store.config.nav_currency}"))
     account_id = market.instrument.account

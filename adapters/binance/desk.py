@@ -43,6 +43,7 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
+    FundingEstimated,
     InstrumentListed,
     InstrumentStatusSeen,
     OrderRejected,
@@ -136,7 +137,7 @@ class _Parts:
 
 def _watched(reference: Reference, emit: Emit) -> Emit:
     """What a feed tells, with the statuses of instruments by way of ``reference``, which has them from two
-    sides, and reads what was told while no stream was there to hear it."""
+    sides, and reads what was told while no stream was there to hear it, or is another funding interval."""
     is_lost = False
 
     def tell(fact: AnyFact) -> None:
@@ -144,6 +145,8 @@ def _watched(reference: Reference, emit: Emit) -> Emit:
         if isinstance(fact, InstrumentStatusSeen):
             reference.hear(fact)
             return
+        if isinstance(fact, FundingEstimated):
+            reference.hear_settlement(fact)
         if isinstance(fact, ChannelLost):
             is_lost = True
         elif isinstance(fact, ChannelOpened) and is_lost:

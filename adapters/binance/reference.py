@@ -29,10 +29,18 @@ from adapters.network import Unanswered, Unsent
 from adapters.numbers import Ms
 from adapters.ratelimit import Limit
 from bot.model.config import FeeRate
-from bot.model.facts import AnyFact, InstrumentListed, InstrumentStatusSeen, ProtocolDrift, RateSeen
+from bot.model.facts import (
+    AnyFact,
+    FundingEstimated,
+    InstrumentListed,
+    InstrumentStatusSeen,
+    ProtocolDrift,
+    RateSeen,
+)
 from bot.model.ids import AccountId, InstrumentId, instrument_id, symbol_of
 from bot.model.instrument import Instrument
 from bot.ports import Emit
+from bot.quant.funding import HOUR_NS, fits_interval
 
 ABSENT = "ABSENT"  # ours, not the venue's: it does not list the symbol
 UNREADABLE = "UNREADABLE"  # ours: it lists the symbol, and not so that it can be used
@@ -40,6 +48,7 @@ REFRESH_S = 3600.0
 RETRY = Backoff(first_s=1.0, longest_s=60.0)  # while the venue does not answer
 CLOCK_S = 60.0
 RATES_S = 60.0
+HINT_NS = 60_000_000_000
 SAMPLES = 5
 _MS_HALF_NS = 500_000  # the venue's clock is cut to milliseconds
 NoAnswer = (Unsent, Unanswered, Refused)
@@ -198,6 +207,8 @@ class Reference:
         self._wanted = tuple(wanted)
         self._given = given
         self._emit = emit
+        self._next_ns: dict[InstrumentId, int] = {}  # settlements announced by a stream
+        self._hinted_ns = 0
         self._heard: dict[InstrumentId, str] = {}  # statuses told by a stream while an answer is under way
 
     async def read(self) -> Described:
@@ -226,6 +237,20 @@ class Reference:
             return
         self.described.statuses[seen.instrument] = seen.status
         self._emit(seen)
+
+    def hear_settlement(self, told: FundingEstimated) -> None:
+        """A stream announces a settlement: where it is another than the interval known here leads to, all is
+        read, but once a minute at most."""
+        before_ns = self._next_ns.get(told.instrument, 0)
+        self._next_ns[told.instrument] = told.next_ns
+        known = None if self.described is None else self.described.instruments.get(told.instrument)
+        if known is None or told.seen_ns < self._hinted_ns + HINT_NS:
+            return
+        interval_h = known.funding_interval_h
+        is_next = abs(told.next_ns - before_ns) in (0, interval_h * HOUR_NS) or not before_ns
+        if not is_next or not fits_interval(told.next_ns, interval_h, told.venue_ns or told.seen_ns):
+            self._hinted_ns = told.seen_ns
+            self.asked.set()
 
     async def run(self) -> None:
         """Read hourly and when asked, until cancelled."""

@@ -268,16 +268,10 @@ def cost(instrument: Instrument, position: PositionStated) -> Decimal:
                 if position.entry <= 0:
                     raise Drift(f"{position.instrument} is held without an entry price")
                 return fill_cost(instrument, position.qty, position.entry)
-            return linear_cost(position, instrument.contract_size)
+            value = position.qty * instrument.contract_size * position.mark
+            return nearest_to(value - position.unrealised, COIN_QUANTUM)
     except ArithmeticError:
         raise Drift(f"{position.instrument} is held at numbers that have no exact cost") from None
-
-
-def linear_cost(position: PositionStated, contract_size: Decimal) -> Decimal:
-    """What a linear position cost: its value at the mark, less its unrealised profit.  Under the exact
-    context."""
-    value = position.qty * contract_size * position.mark
-    return nearest_to(value - position.unrealised, COIN_QUANTUM)
 
 
 def held(instrument: Instrument, position: PositionStated) -> PositionHeld:

@@ -60,6 +60,13 @@ class Market(Struct):
     leverage: int | None = None  # as set for this contract at the venue; None: nobody told
     isolated: bool = False  # its margin is its own
     index_ns: int = 0  # when the index was last told
+    announced_h: int = 0  # funding interval by two settlements in a row; 0: as the venue lists it
+    interval_doubt: bool = False  # the announced settlement is not one of that interval
+
+    @property
+    def funding_interval_h(self) -> int:
+        """Hours from settlement to settlement; 0 while they are in doubt, not known, or there are none."""
+        return 0 if self.interval_doubt else self.announced_h or self.instrument.funding_interval_h
 
 
 class Order(Struct):

@@ -224,7 +224,7 @@ def _leg(store: Store, leg: Leg, at_ns: int) -> LegState:
         return LegState(instrument=leg.instrument, qty=text(leg.position.qty))
     worth = views.notional_quote(market, leg.position.qty)
     heard_ns = max(market.heard_ns, market.book_seen_ns)
-    rate, interval_h = market.funding_rate, market.instrument.funding_interval_h
+    rate, interval_h = market.funding_rate, market.funding_interval_h
     ratio, distance = _margin(store, market, leg)
     return LegState(
         instrument=leg.instrument,

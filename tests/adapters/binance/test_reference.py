@@ -31,7 +31,7 @@ from adapters.network import Reply, Socket, Unsent
 from adapters.ratelimit import RateBudget
 from adapters.tcp import TcpNetwork
 from bot.model.config import FeeRate
-from bot.model.facts import AnyFact, InstrumentListed, InstrumentStatusSeen, ProtocolDrift, RateSeen
+from bot.model.facts import InstrumentListed, InstrumentStatusSeen, RateSeen
 from bot.model.ids import InstrumentId, instrument_id
 from tests.adapters.binance.feeding import rest_of
 from tests.adapters.binance.scripted import Heard, Venue, run, venue
@@ -166,90 +166,6 @@ def test_a_description_that_cannot_be_used_is_a_sentence(info: dict[str, Any], w
             serve(at, "usdm", **info)
             with pytest.raises(FeedError, match=what):
                 await read_market(rest, [USDM], Given())
-
-    run(play())
-
-
-ETH = instrument_id("binance", "usdm", "ETHUSDT")
-
-
-@pytest.mark.parametrize(
-    ("changed", "status", "is_described"),
-    [
-        ({"contractType": "PERPETUAL_DELIVERING", "status": "DELIVERING"}, "DELIVERING", True),
-        ({"contractType": "PERPETUAL_DELIVERING"}, "DELIVERING", True),
-        ({"contractType": "CURRENT_QUARTER DELIVERING"}, "DELIVERING", True),
-        ({"contractType": "TRADIFI_PERPETUAL"}, "UNKNOWN_TYPE", True),
-        ({"status": "SETTLING_SOMEHOW"}, "SETTLING_SOMEHOW", True),
-        ({"status": None}, "UNREADABLE", True),
-        ({"status": 7}, "UNREADABLE", True),
-        ({"filters": []}, "UNREADABLE", False),
-        ({"filters": [], "status": "BREAK"}, "BREAK", False),
-        ({"filters": "none"}, "UNREADABLE", False),
-        ({"deliveryDate": "soon"}, "UNREADABLE", False),
-    ],
-)
-def test_one_contract_that_is_not_as_others_is_held_alone(
-    changed: dict[str, Any], status: str, is_described: bool
-) -> None:
-    async def play() -> None:
-        async with asked("usdm") as (at, rest):
-            (btc,) = described("usdm")["exchangeInfo"]["symbols"]
-            eth = {**btc, "symbol": "ETHUSDT", "baseAsset": "ETH"}
-            serve(at, "usdm", symbols=[{**eth, **changed}, btc, 7])
-
-            async def commission(request: web.Request) -> web.StreamResponse:
-                rates = {"makerCommissionRate": "0.0002", "takerCommissionRate": "0.0005"}
-                return web.json_response({"symbol": request.query["symbol"], **rates})
-
-            at.answers["/fapi/v1/commissionRate"] = commission
-            found = await read_market(rest, [ETH, USDM], Given())
-            assert found.statuses == {ETH: status, USDM: "TRADING"}
-            assert (USDM in found.instruments, ETH in found.instruments) == (True, is_described)
-            assert list(found.refused) == ([] if is_described else [ETH])
-            facts: list[AnyFact] = []
-            await Reference(rest, (ETH, USDM), Given(), facts.append).read()
-            told = [fact.reason for fact in facts if isinstance(fact, ProtocolDrift)]
-            assert len(told) == (not is_described)
-
-    run(play())
-
-
-def test_a_funding_row_that_cannot_be_read_is_no_interval_of_eight_hours() -> None:
-    async def play() -> None:
-        async with asked("usdm") as (at, rest):
-            serve(at, "usdm")
-            at.answer("/fapi/v1/fundingInfo", wire([{**FUNDING, "fundingIntervalHours": 0}, 7]))
-            found = await read_market(rest, [USDM], Given())
-            assert found.instruments[USDM].funding_interval_h == 0
-
-    run(play())
-
-
-@pytest.mark.parametrize("answer", [b"<html>", b'{"symbol":"BTCUSDT","makerCommissionRate":"1e999999999"}'])
-def test_fees_that_cannot_be_read_are_none_of_that_instrument(answer: bytes) -> None:
-    async def play() -> None:
-        async with asked("usdm") as (at, rest):
-            serve(at, "usdm")
-            at.answer("/fapi/v1/commissionRate", answer)
-            found = await read_market(rest, [USDM], Given())
-            assert (found.instruments, found.statuses) == ({}, {USDM: "UNREADABLE"})
-            assert "has no fee rates" in str(found.refused[USDM])
-
-    run(play())
-
-
-def test_a_rate_limit_that_cannot_be_read_leaves_the_others() -> None:
-    async def play() -> None:
-        async with asked("usdm") as (at, rest):
-            drifts: list[str] = []
-            rest.budget.on_drift = drifts.append
-            odd = [7, {**LIMITS[0], "intervalNum": 0}, {**LIMITS[0], "limit": "all"}]
-            serve(at, "usdm", rateLimits=[*odd, *LIMITS])
-            await read_market(rest, [USDM], Given())
-            weights = [r.value for r in rest.budget.readings(0) if r.name == "rate_limit_count"]
-            assert 2400 in weights
-            assert len(drifts) == 3
 
     run(play())
 
