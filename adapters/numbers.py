@@ -34,9 +34,10 @@ Status = Annotated[int, Meta(ge=0, le=999)]  # HTTP's
 Code = Annotated[int, Meta(ge=-(10**9), le=10**9)]  # of an error
 
 # msgspec's comparison refuses NaN.  The bounds keep a sum of two prices within 60 digits.
-Price = Annotated[float, Meta(gt=1e-12, lt=1e12)]
-Size = Annotated[float, Meta(ge=0, lt=1e18)]
-SizeShown = Annotated[float, Meta(gt=0, lt=1e18)]
+PRICE_MIN, PRICE_MAX, SIZE_MAX = 1e-12, 1e12, 1e18
+Price = Annotated[float, Meta(gt=PRICE_MIN, lt=PRICE_MAX)]
+Size = Annotated[float, Meta(ge=0, lt=SIZE_MAX)]
+SizeShown = Annotated[float, Meta(gt=0, lt=SIZE_MAX)]
 Levels = Annotated[list[tuple[Price, Size]], Meta(max_length=LEVELS_MAX)]
 
 _WHOLE = re.compile(rf"[0-9]{{1,{_DIGITS_MAX}}}")
