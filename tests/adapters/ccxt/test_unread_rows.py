@@ -154,8 +154,7 @@ def test_rows_of_a_stream_that_cannot_be_read_have_the_account_compared() -> Non
         bench = Bench(watch_my_trades=[7, {"id": "1"}], watch_positions=[{**POSITION, "side": "?"}, POSITION])
         private = Private(bench.exchange, bench.orders, bench.holdings, bench.desk, bench.facts.append)
         tasks = [
-            asyncio.ensure_future(watch())
-            for watch in (private._trades_of(LEG), private._positions_of(LEG))
+            asyncio.ensure_future(watch()) for watch in (private._trades_of(LEG), private._positions_of(LEG))
         ]
         for _ in range(4):
             await asyncio.sleep(0)
