@@ -147,7 +147,10 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         if at_ns - pair.clip_ns < RETRY_PAUSE_NS:
             return Idle("clip_interval")
         why: AnyWhy = Flatten(store.mode_reason or pair.mode_reason)
-        return candidates.leave(store, config, pair, at_ns, why, forced=True)
+        found = candidates.leave(store, config, pair, at_ns, why, forced=True)
+        if isinstance(found, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
+            return candidates.repair(store, config, pair, at_ns)
+        return found
     if at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
     if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
