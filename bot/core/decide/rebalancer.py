@@ -7,7 +7,7 @@ pair that has orders in flight, nor against a book that is not known to be true.
 
 from __future__ import annotations
 
-from bot.core import signals, views
+from bot.core import pairs, signals, views
 from bot.core.decide import candidates, sizing
 from bot.core.decide.draft import Decided, Draft
 from bot.core.decide.idle import Idle, of_hold
