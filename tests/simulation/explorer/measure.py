@@ -1,0 +1,207 @@
+"""The explorer's own measures of a pair, from the venue's books alone: delta, ratio, dust, and whether a leg
+can be traded.
+
+Written apart from the product's predicates on purpose.  Floats, since they judge and book nothing.  What must
+stay true: where a price may fall on either side of a filter, the measure is the one that excuses the bot.
+"""
+
+from __future__ import annotations
+
+from bot.model.config import Strategy
+from bot.model.facts import Channel
+from bot.model.instrument import Instrument, Side, base_per_qty
+from bot.model.money import ZERO
+from tests.simulation.explorer.books import Books
+from tests.simulation.explorer.market import Book, Market
+from tests.simulation.explorer.scenario import Bounds, PairPlan
+
+SLACK = 1.15  # on top of the filters' 1.1: the bot prices at its limit, the judge at the mid
+MINIMUM = 1.1
+
+
+class Measure:
+    """One pair's legs as they stand at the venue."""
+
+    def __init__(self, plan: PairPlan, books: Books, market: Market, strategy: Strategy) -> None:
+        self.plan = plan
+        self.books = books
+        self.strategy = strategy
+        self.quotes: tuple[Book, Book] = (market.books[plan.long.id], market.books[plan.short.id])
+        self.coin_start: dict[str, float] = {one.id: self._coins(one) for one in plan.legs}
+        self.carried = 0.0  # coins that inverse legs earned or lost before the pair was last flat
+
+    def instrument(self, leg: int) -> Instrument:
+        return self.books.instruments[self.plan.legs[leg].id]
+
+    def held(self, leg: int, given_back: bool = False) -> float:
+        """Quantity of a leg in venue units; ``given_back``: as if nobody else had taken any."""
+        name = self.plan.legs[leg].id
+        held = self.books.held(name)
+        if given_back:
+            held += self.books.missing.get(name, ZERO)
+        return float(held)
+
+    def _coins(self, one: Instrument) -> float:
+        return float(self.books.accounts[one.account].wallet.get(one.base, ZERO)) if one.inverse else 0.0
+
+    def leg_base(self, leg: int, given_back: bool = False) -> float:
+        """A leg's delta in base currency, coins that an inverse one earned included."""
+        one, held = self.instrument(leg), self.held(leg, given_back)
+        if one.inverse:
+            earned = self._coins(one) - self.coin_start[one.id]
+            return float(self.books.positions[one.id].cost) + earned
+        return held * float(one.contract_size)
+
+    def delta_base(self) -> float:
+        """The pair's delta; of the readings that are defensible the one that is closest to zero."""
+        readings = [self.leg_base(0) + self.leg_base(1)]
+        readings.append(readings[0] + self.carried)
+        if any(self.books.missing.get(one.id) for one in self.plan.legs):
+            readings.append(self.leg_base(0, True) + self.leg_base(1, True))
+        if any(one.inverse for one in self.plan.legs):  # by contracts at their price, earned coins left aside
+            readings.append(sum(self.held(leg) * self.per_qty(leg) for leg in (0, 1)))
+        return min(readings, key=abs)
+
+    def per_qty(self, leg: int) -> float:
+        return base_per_qty(self.instrument(leg), self.quotes[leg].mid)
+
+    def lot_base(self) -> float:
+        """One lot of the coarser leg."""
+        return max(float(self.instrument(leg).lot) * self.per_qty(leg) for leg in (0, 1))
+
+    def size_base(self) -> float:
+        return max(abs(self.held(leg)) * self.per_qty(leg) for leg in (0, 1))
+
+    def size_quote(self) -> float:
+        return self.size_base() * self.quotes[0].mid
+
+    # --- predicates
+
+    def naked_base(self) -> float:
+        """What is unhedged beyond the band and could be traded away; 0 where the legs are in ratio."""
+        delta = self.delta_base()
+        lot = self.lot_base()
+        leg = self.size_base()
+        band = max(
+            self.strategy.drift_band_bps / 1e4 * leg, self.strategy.drift_band_lots * lot, lot
+        ) * 1.01 + 1e-9 * leg
+        if abs(delta) <= band or not self.tradable_against(delta):
+            return 0.0
+        return delta
+
+    def tradable_against(self, delta: float) -> bool:
+        """Whether one order in either leg could take something of this delta away."""
+        return any(self.order_against(leg, delta) for leg in (0, 1))
+
+    def order_against(self, leg: int, delta: float) -> bool:
+        """Whether filters and what is held allow an order in this leg that lowers |delta|."""
+        one, held, mid = self.instrument(leg), self.held(leg), self.quotes[leg].mid
+        side = Side.SELL if delta > 0 else Side.BUY
+        qty = abs(delta) / self.per_qty(leg)
+        reduces = held * side.sign < 0
+        if reduces:
+            qty = min(qty, abs(held))
+        elif one.is_spot and side is Side.SELL:
+            return False
+        lots = int(qty / float(one.lot) / 1.01)
+        if lots < 1 or lots * float(one.lot) < float(one.qty_min):
+            return False
+        if reduces and not one.is_spot:
+            return True
+        return _worth(one, lots * float(one.lot), mid) >= MINIMUM * SLACK * float(one.notional_min)
+
+    def is_dust(self, leg: int, bounds: Bounds) -> bool:
+        """No contract, and coins that are neither worth much nor tradable, or not yet by half again."""
+        one, held = self.instrument(leg), abs(self.held(leg))
+        if not one.is_spot:
+            return held == 0
+        worth = held * self.quotes[leg].mid
+        if worth > bounds.dust_quote:
+            return False
+        least = float(one.notional_min) * MINIMUM * SLACK * 1.5
+        return held < max(float(one.lot), float(one.qty_min)) or worth < least
+
+    def is_flat(self, bounds: Bounds) -> bool:
+        return all(self.is_dust(leg, bounds) for leg in (0, 1))
+
+    def is_stranded(self, leg: int, bounds: Bounds) -> bool:
+        """Held, more than dust, and nothing of it can be closed by one order."""
+        one, held = self.instrument(leg), abs(self.held(leg))
+        if self.is_dust(leg, bounds):
+            return False
+        lots = int(held / float(one.lot) * (1 + 1e-12))
+        if lots < 1 or lots * float(one.lot) < float(one.qty_min):
+            return True
+        return one.is_spot and _worth(one, held, self.quotes[leg].mid) < MINIMUM * SLACK * float(
+            one.notional_min
+        )
+
+    def rest_quote(self) -> float:
+        """The larger of what both legs still hold of coins, quote currency."""
+        return max(
+            abs(self.held(leg)) * self.quotes[leg].mid if self.instrument(leg).is_spot else 0.0
+            for leg in (0, 1)
+        )
+
+    def settle(self, bounds: Bounds) -> None:
+        """A pair that is flat begins anew: what its inverse legs earned is the venue's coin margin."""
+        if not any(one.inverse for one in self.plan.legs) or not self.is_flat(bounds):
+            return
+        for one in self.plan.legs:
+            if one.inverse:
+                now = self._coins(one)
+                self.carried += now - self.coin_start[one.id]
+                self.coin_start[one.id] = now
+
+
+def _worth(one: Instrument, qty: float, price: float) -> float:
+    value = qty * float(one.contract_size)
+    return value if one.inverse else value * price
+
+
+class Reach:
+    """Whether an order in a leg could execute now, by the venue's side of the seed."""
+
+    def __init__(self, measure: Measure, status: dict[str, str], bounds: Bounds) -> None:
+        self.measure, self.status, self.bounds = measure, status, bounds
+
+    def orders_pass(self, leg: int, now_ns: int) -> bool:
+        """The channel is up, the instrument trades, the account may trade."""
+        one = self.measure.instrument(leg)
+        account = self.measure.books.accounts[one.account]
+        if Channel.ORDERS in account.lost or now_ns < account.throttled_ns:
+            return False
+        return self.status[one.id] in ("TRADING", "DELISTING") and not (account.hedged and not one.is_spot)
+
+    def is_blind(self, leg: int) -> bool:
+        one, quote = self.measure.instrument(leg), self.measure.quotes[leg]
+        return quote.is_blind or Channel.MARKET in self.measure.books.accounts[one.account].lost
+
+    def is_beyond(self, leg: int, side: Side, bps: float) -> bool:
+        """The touch lies beyond ``bps`` from the index, or beyond the venue's band."""
+        one, quote = self.measure.instrument(leg), self.measure.quotes[leg]
+        touch = quote.touch(side)
+        if touch is None:
+            return True
+        if (touch / quote.index - 1) * side.sign * 1e4 > bps * 0.97:
+            return True
+        low, high = quote.mark * float(one.price_down), quote.mark * float(one.price_up)
+        return not low * 1.001 <= touch <= high * 0.999
+
+    def can_shrink(self, leg: int, delta: float, now_ns: int, bps: float) -> bool:
+        """Whether an order against ``delta`` in this leg would pass, meet a price within ``bps`` of the index
+        and be allowed."""
+        side = Side.SELL if delta > 0 else Side.BUY
+        one, measure = self.measure.instrument(leg), self.measure
+        reduces = measure.held(leg) * side.sign < 0
+        account = measure.books.accounts[one.account]
+        if account.restricted and not reduces:
+            return False
+        if measure.books.missing.get(one.id) or Channel.PRIVATE in account.lost:
+            return False
+        return (
+            self.orders_pass(leg, now_ns)
+            and not self.is_blind(leg)
+            and not self.is_beyond(leg, side, bps)
+            and measure.order_against(leg, delta)
+        )
