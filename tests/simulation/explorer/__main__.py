@@ -1,7 +1,7 @@
 """Play seeds from the command line: one with its story, or thousands with their tables.
 
-    python -m tests.simulation.explorer --seed 7 --verbose
-    python -m tests.simulation.explorer --count 10000 --processes 2
+python -m tests.simulation.explorer --seed 7 --verbose
+python -m tests.simulation.explorer --count 10000 --processes 2
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ WAIT_S = 25.0  # the ending waits this long for a pair to be held or naked
 QUIET_S = 3.0
 FLAT, RATIO = "flat", "in ratio"
 
-# What a pair may be in the end, by what stays broken: for each kind of pair, first what its spot leg's account
-# or book being broken allows, then its contract's.  Flat is always right.
+# What a pair may be in the end, by what stays broken and by the kind of the leg that it breaks.  Flat is
+# always right; in ratio needs an exception that stands and is true.
 _EITHER = frozenset((FLAT, RATIO))
 _FLAT = frozenset((FLAT,))
 ENDS: dict[str, dict[str, frozenset[str]]] = {
@@ -87,7 +87,7 @@ class Ending:
         self.due_ns = world.now_ns + int(self.allowed_s() * SECOND_NS)
 
     def allowed_s(self) -> float:
-        """60 s + deadline + two receive windows + two questions + collar steps + clips + the fuse's minutes."""
+        """60 s, what is left of a ban, deadline, two receive windows, two questions, collar steps, clips, the fuse's minutes."""
         world, config = self.world, self.world.config
         strategy, fuse = config.strategy, config.fuse
         clip = float(strategy.clip_quote)
@@ -103,6 +103,11 @@ class Ending:
             + 5 * world.bounds.collar_steps
             + clips * (1.0 + world.venue.longest_s)
             + 60 * minutes
+            + max(
+                0.0,
+                max(account.throttled_ns for account in world.books.accounts.values()) / SECOND_NS
+                - world.now_ns / SECOND_NS,
+            )
         )
 
     # --- its end
@@ -125,7 +130,6 @@ class Ending:
         world = self.world
         measure, judge = world.measures[plan.name], world.judge
         law = "ends crippled" if self._concerns(plan) else "ends obedient"
-        idle = world.store.pairs[plan.name].idle
         stands = judge.excuse(plan.name, world.now_ns)
         if measure.is_flat(world.bounds):
             self.states[plan.name] = FLAT
@@ -133,7 +137,7 @@ class Ending:
         delta = measure.naked_base()
         state = "naked" if delta else RATIO
         self.states[plan.name] = state if stands is None else f"{state}, {stands}"
-        held = f"holds {measure.held(0):.8g} / {measure.held(1):.8g}, idle {idle}"
+        held = f"holds {measure.held(0):.8g} / {measure.held(1):.8g}, {world.words(plan.name)}"
         if stands is not None:
             judge.excused[stands] = judge.excused.get(stands, 0) + 1
         if law == "ends obedient":

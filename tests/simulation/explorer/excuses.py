@@ -64,15 +64,15 @@ class Excuses:
         accounts = [books.account(one.id) for one in measure.plan.legs]
         match code:
             case "venue_down":
-                lost = any(account.lost or account.mute for account in accounts)
+                lost = any(one.lost or one.mute or now_ns < one.throttled_ns for one in accounts)
                 return lost or any(reach.is_blind(leg) for leg in legs)
             case "beyond_exit_collar":
                 bps = self.bounds.collar_bps
-                return any(reach.is_beyond(leg, side, bps) for leg in legs for side in Side)
+                return any(reach.is_beyond(leg, side, bps, now_ns) for leg in legs for side in Side)
             case "stranded":
                 return any(measure.is_stranded(leg, self.bounds) for leg in legs)
             case "not_held":
-                return any(books.missing.get(one.id) or books.by_hand.get(one.id) for one in measure.plan.legs)
+                return any(books.missing.get(one.id) for one in measure.plan.legs)
             case "not_trading":
                 return not all(reach.orders_pass(leg, now_ns) for leg in legs)
             case "restricted":

@@ -8,6 +8,8 @@ did in this very episode.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from bot.model.commands import AnyCommand, PlaceOrder, RaiseAlert, SetMode
@@ -61,6 +63,7 @@ class Judge:
         self.modes: dict[str, Mode] = {}
         self.excused: dict[str, int] = {}
         self.last_ns = 0
+        self.words: Callable[[PairName], str] = lambda name: ""  # what the bot says of a pair
         venue.ended = self.order_ended
 
     def fail(self, law: str, pair: str, at_ns: int, detail: str) -> None:
@@ -132,9 +135,8 @@ class Judge:
             allowed_s = self.allowed_s(name, delta, now_ns)
             if naked_s > allowed_s:
                 worth = delta * measure.quotes[0].mid
-                self.fail(
-                    "naked", name, now_ns, f"{worth:.2f} quote for {naked_s:.1f} s, allowed {allowed_s:.1f} s"
-                )
+                text = f"{worth:.2f} quote for {naked_s:.1f} s, allowed {allowed_s:.1f} s, {self.words(name)}"
+                self.fail("naked", name, now_ns, text)
 
     def excuse(self, name: PairName, now_ns: int) -> str | None:
         self._forget(name, now_ns)
@@ -186,7 +188,7 @@ class Judge:
         ]
         if not rounds:
             return 0.0
-        return sum(min(0.25 * 2**number, 30.0) + 2 * each * answer_s for number in range(min(min(rounds), 12)))
+        return sum(min(0.25 * 2.0**number, 30.0) + 2 * each * answer_s for number in range(min(*rounds, 12)))
 
     # --- money
 

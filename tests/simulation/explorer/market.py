@@ -1,8 +1,8 @@
 """The prices and books of a venue: what truly stands there, and apart from it what the bot is shown.
 
 A coin has one index, which walks; a contract's book lies a basis above it, and farther when it is squeezed.
-Ladders are made anew each second and shrink as orders take from them.  What must stay true: an order matches
-against the true book, whatever the bot was shown.
+Ladders are made anew each second, in whole lots, and shrink as orders take from them.  What must stay true:
+an order matches against the true book, whatever the bot was shown.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ class Book:
         self.bids: list[list[float]] = []
         self.asks: list[list[float]] = []
         self.mid = 0.0
-        self.mark = self.index = 0.0
+        self.mark = self.index = self.lot_base = 0.0
         self.depth = 6.0  # clips on each side
         self.squeeze_bps = 0.0
         self.stale = self.gapped = self.crossed = self.stale_mark = False
         self.bare: Side | None = None  # the side of the book that is empty
-        self.shown_ns = self.heard_ns = 0
+        self.heard_ns = 0
+        self.told_index, self.told_ns = 0.0, 0  # as the bot heard it last
         self.digits = max(0, -int(instrument.tick.normalize().as_tuple().exponent))
         self.tick = float(instrument.tick)
 
@@ -44,6 +45,7 @@ class Book:
         self.mid = index if is_spot else index * (1 + (basis_bps + self.squeeze_bps) / 1e4)
         self.mark = self.mid if is_spot else index * (1 + (basis_bps + self.squeeze_bps / 2) / 1e4)
         size = self.depth * clip_quote / self.mid
+        self.lot_base = float(self.instrument.lot) * base_per_qty(self.instrument, self.mid)
         self.bids = [] if self.bare is Side.BUY else self._side(-1, size)
         self.asks = [] if self.bare is Side.SELL else self._side(1, size)
 
@@ -55,7 +57,9 @@ class Book:
             if number and (ticks - last) * sign <= 0:
                 ticks = int(last) + sign
             last = ticks
-            out.append([round(ticks * self.tick, self.digits), size * share])
+            lots = max(1, round(size * share / self.lot_base))
+            price = round(ticks * self.tick, self.digits)
+            out.append([price, lots * float(self.instrument.lot) * base_per_qty(self.instrument, price)])
         return out
 
     def take(self, side: Side, qty: float, limit: float) -> list[tuple[float, float]]:
@@ -90,6 +94,7 @@ class Book:
         return BookSeen(self.instrument.id, bids, asks, at_ns, at_ns)
 
     def marked(self, at_ns: int) -> MarkSeen:
+        self.told_index, self.told_ns = self.index, at_ns
         return MarkSeen(self.instrument.id, _price(self.mark), _price(self.index), at_ns, at_ns)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bot.model.config import Strategy
 from bot.model.facts import Channel
+from bot.model.ids import InstrumentId
 from bot.model.instrument import Instrument, Side, base_per_qty
 from bot.model.money import ZERO
 from tests.simulation.explorer.books import Books
@@ -54,13 +55,18 @@ class Measure:
 
     def delta_base(self) -> float:
         """The pair's delta; of the readings that are defensible the one that is closest to zero."""
-        readings = [self.leg_base(0) + self.leg_base(1)]
-        readings.append(readings[0] + self.carried)
-        if any(self.books.missing.get(one.id) for one in self.plan.legs):
-            readings.append(self.leg_base(0, True) + self.leg_base(1, True))
-        if any(one.inverse for one in self.plan.legs):  # by contracts at their price, earned coins left aside
-            readings.append(sum(self.held(leg) * self.per_qty(leg) for leg in (0, 1)))
+        readings = []
+        for given_back in (False, True) if self._is_missing() else (False,):
+            sum_base = self.leg_base(0, given_back) + self.leg_base(1, given_back)
+            readings += [sum_base, sum_base + self.carried]
+            if any(
+                one.inverse for one in self.plan.legs
+            ):  # contracts at their price, earned coins left aside
+                readings.append(sum(self.held(leg, given_back) * self.per_qty(leg) for leg in (0, 1)))
         return min(readings, key=abs)
+
+    def _is_missing(self) -> bool:
+        return any(self.books.missing.get(one.id) for one in self.plan.legs)
 
     def per_qty(self, leg: int) -> float:
         return base_per_qty(self.instrument(leg), self.quotes[leg].mid)
@@ -82,9 +88,10 @@ class Measure:
         delta = self.delta_base()
         lot = self.lot_base()
         leg = self.size_base()
-        band = max(
-            self.strategy.drift_band_bps / 1e4 * leg, self.strategy.drift_band_lots * lot, lot
-        ) * 1.01 + 1e-9 * leg
+        band = (
+            max(self.strategy.drift_band_bps / 1e4 * leg, self.strategy.drift_band_lots * lot, lot) * 1.01
+            + 1e-9 * leg
+        )
         if abs(delta) <= band or not self.tradable_against(delta):
             return 0.0
         return delta
@@ -110,9 +117,9 @@ class Measure:
             return True
         return _worth(one, lots * float(one.lot), mid) >= MINIMUM * SLACK * float(one.notional_min)
 
-    def is_dust(self, leg: int, bounds: Bounds) -> bool:
+    def is_dust(self, leg: int, bounds: Bounds, given_back: bool = False) -> bool:
         """No contract, and coins that are neither worth much nor tradable, or not yet by half again."""
-        one, held = self.instrument(leg), abs(self.held(leg))
+        one, held = self.instrument(leg), abs(self.held(leg, given_back))
         if not one.is_spot:
             return held == 0
         worth = held * self.quotes[leg].mid
@@ -145,7 +152,9 @@ class Measure:
 
     def settle(self, bounds: Bounds) -> None:
         """A pair that is flat begins anew: what its inverse legs earned is the venue's coin margin."""
-        if not any(one.inverse for one in self.plan.legs) or not self.is_flat(bounds):
+        if not any(one.inverse for one in self.plan.legs):
+            return
+        if not all(self.is_dust(leg, bounds, given_back=True) for leg in (0, 1)):
             return
         for one in self.plan.legs:
             if one.inverse:
@@ -162,7 +171,7 @@ def _worth(one: Instrument, qty: float, price: float) -> float:
 class Reach:
     """Whether an order in a leg could execute now, by the venue's side of the seed."""
 
-    def __init__(self, measure: Measure, status: dict[str, str], bounds: Bounds) -> None:
+    def __init__(self, measure: Measure, status: dict[InstrumentId, str], bounds: Bounds) -> None:
         self.measure, self.status, self.bounds = measure, status, bounds
 
     def orders_pass(self, leg: int, now_ns: int) -> bool:
@@ -177,13 +186,22 @@ class Reach:
         one, quote = self.measure.instrument(leg), self.measure.quotes[leg]
         return quote.is_blind or Channel.MARKET in self.measure.books.accounts[one.account].lost
 
-    def is_beyond(self, leg: int, side: Side, bps: float) -> bool:
+    def _indexes(self, leg: int, now_ns: int) -> list[float]:
+        """The true index, and what the bot heard last where that is not too old to be a reference."""
+        quotes = self.measure.quotes
+        found = [quotes[leg].index]
+        for quote in quotes if self.measure.instrument(leg).is_spot else (quotes[leg],):
+            if quote.told_ns and now_ns - quote.told_ns <= (self.bounds.feed_age_s + 1) * 1e9:
+                found.append(quote.told_index)
+        return found
+
+    def is_beyond(self, leg: int, side: Side, bps: float, now_ns: int) -> bool:
         """The touch lies beyond ``bps`` from the index, or beyond the venue's band."""
         one, quote = self.measure.instrument(leg), self.measure.quotes[leg]
         touch = quote.touch(side)
         if touch is None:
             return True
-        if (touch / quote.index - 1) * side.sign * 1e4 > bps * 0.97:
+        if any((touch / index - 1) * side.sign * 1e4 > bps * 0.97 for index in self._indexes(leg, now_ns)):
             return True
         low, high = quote.mark * float(one.price_down), quote.mark * float(one.price_up)
         return not low * 1.001 <= touch <= high * 0.999
@@ -202,6 +220,6 @@ class Reach:
         return (
             self.orders_pass(leg, now_ns)
             and not self.is_blind(leg)
-            and not self.is_beyond(leg, side, bps)
+            and not self.is_beyond(leg, side, bps, now_ns)
             and measure.order_against(leg, delta)
         )

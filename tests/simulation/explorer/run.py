@@ -7,18 +7,14 @@ from collections import Counter
 
 from msgspec import Struct
 
-from bot.model.commands import NoteIdle, PlaceOrder, RaiseAlert, SetMode
-from bot.model.entry import Entry
-from bot.model.facts import AnyFact, BalanceSeen, BookSeen, MarkSeen, PositionSeen, Tick
-from bot.model.instrument import Side
 from tests.simulation.explorer.judge import Failure
 from tests.simulation.explorer.scenario import draw
 from tests.simulation.explorer.venue import SECOND_NS
+from tests.simulation.explorer.words import row_words
 from tests.simulation.explorer.world import START_NS, World
 
 REFOLDED = 8  # every so many seeds the journal is folded once more
 STORY_ROWS = 30
-_QUIET = (BookSeen, MarkSeen, Tick, BalanceSeen)
 
 
 class Outcome(Struct):
@@ -49,9 +45,7 @@ def play(seed: int, *, verbose: bool = False) -> Outcome:
             world.judge.fail("fold(journal) == store", "", world.now_ns, "the journal gives another store")
     except Exception as bug:  # noqa: BLE001 whatever the product raises ends the seed, and is told with it
         world.judge.fail("bug", "", world.now_ns, f"{type(bug).__name__}: {bug}")
-    met = Counter(
-        (trouble.kind, state.value) for trouble in world.scenario.troubles for state in trouble.met
-    )
+    met = Counter((trouble.kind, state.value) for trouble in world.scenario.troubles for state in trouble.met)
     failures = tuple(world.judge.failures)
     flat = [one.rest_quote() for one in world.measures.values() if one.is_flat(world.bounds)]
     return Outcome(
@@ -76,9 +70,11 @@ def story(world: World, verbose: bool) -> str:
     scenario = world.scenario
     strategy = scenario.config.strategy
     lines = [
-        f"seed {scenario.seed}, ending {world.ending.kind}, fee in {scenario.fee_in}, {strategy.leg_policy}, "
-        f"clip {strategy.clip_quote}, slippage {strategy.slippage_bps}, patience {strategy.patience_s}, "
-        f"attempts {strategy.repair_attempts}, reask {strategy.reask_s}, slow {scenario.slow_s}"
+        (
+            f"seed {scenario.seed}, ending {world.ending.kind}, fee in {scenario.fee_in}, "
+            f"{strategy.leg_policy}, clip {strategy.clip_quote}, slippage {strategy.slippage_bps}, patience {strategy.patience_s}, "
+            f"attempts {strategy.repair_attempts}, reask {strategy.reask_s}, slow {scenario.slow_s}"
+        )
     ]
     lines += [f"  pair {plan.name}: {plan.long.id} / {plan.short.id}" for plan in scenario.pairs]
     for trouble in scenario.troubles:
@@ -88,12 +84,13 @@ def story(world: World, verbose: bool) -> str:
             lines.append(f"  {began_s:.1f} s, {trouble.for_s:.1f} s long: {trouble.kind} at {where}")
     if world.ending.begun_ns:
         begun_s = (world.ending.begun_ns - START_NS) / SECOND_NS
-        where = world.leg(scenario.cripple).id if world.ending.kind != "obedient" else "everything"
-        lines.append(f"  {begun_s:.1f} s: the ending begins, {world.ending.kind} at {where}")
+        crippled = "" if world.ending.kind == "obedient" else f" at {world.leg(scenario.cripple).id}"
+        lines.append(f"  {begun_s:.1f} s: the ending begins, {world.ending.kind}{crippled}")
     for failure in world.judge.failures:
-        lines.append(f"{failure.law} {failure.pair} at {_s(failure.at_ns)} s: {failure.detail}")
+        at_s = (failure.at_ns - START_NS) / SECOND_NS
+        lines.append(f"{failure.law} {failure.pair} at {at_s:.3f} s: {failure.detail}")
     until_ns = world.judge.failures[0].at_ns if world.judge.failures and not verbose else world.now_ns
-    told = [line for row in world.rows if row.at_ns <= until_ns for line in _row(row)]
+    told = [line for row in world.rows if row.at_ns <= until_ns for line in row_words(row, START_NS)]
     lines += told if verbose else told[-STORY_ROWS:]
     for name, measure in world.measures.items():
         lines.append(
@@ -102,36 +99,3 @@ def story(world: World, verbose: bool) -> str:
             f"{world.store.pairs[name].state.value if name in world.store.pairs else '?'}"
         )
     return "\n".join(lines)
-
-
-def _s(at_ns: int) -> str:
-    return f"{(at_ns - START_NS) / SECOND_NS:.3f}"
-
-
-def _row(row: Entry) -> list[str]:
-    out = [f"    {_s(row.at_ns)}  {_fact(fact)}" for fact in row.facts if not isinstance(fact, _QUIET)]
-    for command in row.commands:
-        match command:
-            case PlaceOrder():
-                side = "buy" if command.side is Side.BUY else "sell"
-                reduce = " reduce-only" if command.reduce_only else ""
-                text = (
-                    f"{command.purpose.value}: {side} {command.qty} {command.instrument} at {command.price}"
-                    f"{reduce} ({command.client_id[12:]}, {command.why})"
-                )
-            case NoteIdle(pair, reason, value, limit):
-                text = f"idle {pair}: {reason} {value} {limit}"
-            case RaiseAlert(key, severity, words):
-                text = f"alert {severity} {key}: {words}"
-            case SetMode(scope, mode, reason):
-                text = f"mode {scope} {mode.value}: {reason}"
-            case _:
-                text = str(command)
-        out.append(f"    {_s(row.at_ns)}    → {text}")
-    return out
-
-
-def _fact(fact: AnyFact) -> str:
-    if isinstance(fact, PositionSeen):
-        return f"position {fact.instrument} {fact.qty}"
-    return str(fact)[:220]

@@ -85,8 +85,11 @@ def draw(seed: int) -> Scenario:
     clip = dice.choice([1_000, 2_500, 10_000])
     clips = dice.choice([1, 2, 3, 5])
     config = _config(dice, pairs, clip, clips)
-    phase_s = dice.uniform(35, 100)
-    troubles = [_trouble(dice, pairs, phase_s) for _ in range(dice.randint(3, 9))]
+    phase_s = dice.uniform(45, 130)
+    troubles = [_trouble(dice, pairs, phase_s) for _ in range(dice.randint(4, 13))]
+    fee_in = dice.choice(["base", "base", "quote", "BNB"])
+    if any(one.kind == "bnb_gone" for one in troubles):
+        fee_in = "BNB"
     ending = "obedient" if dice.random() < 0.5 else dice.choice(CRIPPLES)
     cripple = _trouble(dice, pairs, phase_s)
     cripple.kind, cripple.wanted = ending, None
@@ -113,7 +116,7 @@ def draw(seed: int) -> Scenario:
         cripple=cripple,
         last_depth=dice.choice([0.15, 0.6, 2.0, 6.0]),
         slow_s=dice.choice([0.05, 0.3, 1.0, 3.0]),
-        fee_in=dice.choice(["base", "base", "quote", "BNB"]),
+        fee_in=fee_in,
         dice=dice,
     )
 
@@ -138,7 +141,7 @@ def _config(dice: Random, pairs: list[PairPlan], clip: int, clips: int) -> Confi
     tight = dice.random() < 0.25
     pair_max = (capital + D(clip) / 2) * room
     book = 2 * capital * count
-    closing = max(D(6 * clip), 2 * pair_max * count / 10) if tight else D(10**7)
+    closing = 4 * clip + capital * count if tight else D(10**7)
     strategy: dict[str, Any] = {
         "leg_policy": policy,
         "entry_gap_bps": 8.0,

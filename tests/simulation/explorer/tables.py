@@ -49,7 +49,9 @@ class Summary:
         """What these seeds do not test, in words."""
         count, out = len(self.outcomes), []
         if self.share("was_held") < HELD_SHARE:
-            out.append(f"only {self.share('was_held'):.0%} of the seeds hold a position when the ending begins")
+            out.append(
+                f"only {self.share('was_held'):.0%} of the seeds hold a position when the ending begins"
+            )
         if self.share("was_naked") < NAKED_SHARE:
             out.append(f"only {self.share('was_naked'):.0%} are naked or uncertain when the ending begins")
         needed = MET_AT_LEAST * count / OF_SEEDS
@@ -58,7 +60,11 @@ class Summary:
                 key = (trouble, state.value)
                 if key not in IMPOSSIBLE and self.met[key] < (needed if count >= OF_SEEDS else 0):
                     out.append(f"{trouble} met {state.value} {self.met[key]} times, {needed:.0f} are needed")
-        out += [f"{trouble} met {state}, which cannot be" for trouble, state in IMPOSSIBLE if self.met[trouble, state]]
+        out += [
+            f"{trouble} met {state}, which cannot be"
+            for trouble, state in IMPOSSIBLE
+            if self.met[trouble, state]
+        ]
         return out
 
     def text(self) -> str:
@@ -67,8 +73,10 @@ class Summary:
         cpu_s = sum(one.cpu_s for one in self.outcomes)
         lines = [
             f"{len(self.outcomes)} seeds, {len(self.failed)} failed; {cpu_s:.0f} s of CPU",
-            f"held when the ending begins: {self.share('was_held'):.1%}, "
-            f"naked or uncertain: {self.share('was_naked'):.1%}",
+            (
+                f"held when the ending begins: {self.share('was_held'):.1%}, "
+                f"naked or uncertain: {self.share('was_naked'):.1%}"
+            ),
             f"largest rest of a flat pair: {rest.rest_quote:.2f} quote (seed {rest.seed})",
             f"slowest ending: {slowest.took_s:.0f} s (seed {slowest.seed})",
             "",
@@ -76,7 +84,9 @@ class Summary:
         ]
         for trouble in TROUBLES:
             cells = (
-                "      none" if (trouble, state.value) in IMPOSSIBLE else f"{self.met[trouble, state.value]:>10}"
+                "      none"
+                if (trouble, state.value) in IMPOSSIBLE
+                else f"{self.met[trouble, state.value]:>10}"
                 for state in PairState
             )
             lines.append(f"{trouble:<22}" + "".join(cells))

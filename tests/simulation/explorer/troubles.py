@@ -58,6 +58,7 @@ def _lost(channel: Channel) -> Act:
             return False
         if on:
             account.lost[channel] = None
+            world.venue.lose_answers(account.id)
             world.hear([ChannelLost(account.id, channel, "connection closed")])
         elif account.lost.pop(channel, 0) is None:
             world.hear([ChannelOpened(account.id, channel)])
@@ -139,7 +140,7 @@ def _high_minimum(world: World, trouble: Trouble, on: bool) -> bool:
 def _list(world: World, trouble: Trouble, **changes: Decimal) -> None:
     name = world.leg(trouble).id
     made = msgspec.structs.replace(world.books.instruments[name], **changes)
-    world.books.instruments[name] = world.contracts[name] = made
+    world.books.instruments[name] = world.contracts[name] = world.book(trouble).instrument = made
     world.hear([InstrumentListed(made)])
 
 
@@ -158,9 +159,7 @@ def _throttled(world: World, trouble: Trouble, on: bool) -> bool:
     if on:
         account.throttled_ns = world.now_ns + int(trouble.for_s * SECOND_NS)
         world.hear([Throttled(account.id, account.throttled_ns, "-1003", "too many requests")])
-    else:
-        account.throttled_ns = min(account.throttled_ns, world.now_ns)
-    return True
+    return True  # it was told until when, and lasts as long
 
 
 def _hedged(world: World, trouble: Trouble, on: bool) -> bool:

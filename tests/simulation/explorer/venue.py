@@ -160,7 +160,9 @@ class Venue:
         else:
             self.longest_s = max(self.longest_s, took_s)
         if self.dice.random() < whims.double:
-            again = [fact for fact in facts if isinstance(fact, (OrderFilled, OrderExpired, OrderRejected))]
+            again: list[AnyFact] = [
+                fact for fact in facts if isinstance(fact, (OrderFilled, OrderExpired, OrderRejected))
+            ]
             self.loop.at(due_ns + self._ns(self.dice.uniform(0.0, 3.0)), lambda: self._hear_again(again))
 
     def _hear_again(self, facts: list[AnyFact]) -> None:
@@ -258,6 +260,12 @@ class Venue:
         )  # fmt: skip
         return [*held.fills, *self.books.stated(order.instrument, now_ns), reported]
 
+    def lose_answers(self, account_id: AccountId | None = None) -> None:
+        """What is under way is unvouched for, at one account or (a crash) at all of them."""
+        for held in self.orders.values():
+            if not held.is_told and account_id in (None, account_of(held.command.instrument)):
+                held.is_lost = True
+
     # --- the way back
 
     def tell(
@@ -291,6 +299,10 @@ class Venue:
                 account.untold.pop(fact.transaction_id, None)
             elif isinstance(fact, OrderReported):
                 self.orders[fact.client_id].is_told = True
+            elif isinstance(fact, OrderNotFound) and fact.client_id in self.orders:
+                asked = self.orders[fact.client_id]
+                is_late = fact.venue_ns - asked.sent_ns > (self.window_s + 1) * SECOND_NS
+                asked.is_told = asked.is_told or is_late
         if held is not None:
             held.is_told = True
         self.loop.hear(facts)

@@ -13,7 +13,6 @@ from decimal import Decimal
 from bot.core import fold, views
 from bot.core.step import step
 from bot.model.commands import AnyCommand, Outward, PlaceOrder, RaiseAlert
-from bot.model.config import Config
 from bot.model.entry import Entry
 from bot.model.facts import (
     AccountSet,
@@ -29,9 +28,10 @@ from bot.model.facts import (
     Throttled,
     Tick,
 )
+from bot.model.ids import PairName
 from bot.model.instrument import Instrument
 from bot.model.money import exact_arithmetic
-from bot.model.pair import Mode
+from bot.model.pair import Mode, PairState
 from bot.model.store import OrderState, Pair, Store
 from bot.shell.executor import Executor
 from tests.simulation.explorer.books import Account, Books
@@ -45,7 +45,8 @@ from tests.simulation.explorer.troubles import TROUBLES
 from tests.simulation.explorer.venue import SECOND_NS, Venue
 
 START_NS = 1_000_000 * SECOND_NS
-WAIT_S = 12.0  # a trouble that waits for a pair's state begins without it after this
+WAIT_S = 15.0  # a trouble that waits for a pair's state begins without it after this
+ENTRY_S = 60.0  # an entry is rare and short: what waits for one waits longer
 INSTANT = ("adl_whole", "adl_part", "closed_by_hand", "jump", "funding", "bnb_gone", "restart")
 BOOKS_S = 5  # how often the ledger is summed up
 
@@ -72,6 +73,7 @@ class World:
             for plan in scenario.pairs
         }
         self.judge = Judge(scenario, self.venue, self.measures, self.bounds)
+        self.judge.words = self.words
         self.ending = Ending(self)
         self.store = Store()
         self.executor = Executor(self.config.fuse, self.contracts, self._submit, self._put, self._alert)
@@ -192,6 +194,7 @@ class World:
         self.is_dead = self.is_down = True
         self._inbox = []
         self.executor.lose_memory()
+        self.venue.lose_answers()
         self.at(self.now_ns + int(down_s * SECOND_NS), lambda: self._boot(previous))
 
     def _boot(self, previous: str) -> None:
@@ -231,7 +234,8 @@ class World:
             if self.now_s < trouble.at_s:
                 break
             state = self._pair(trouble).state if self.store.pairs else None
-            is_late = self.now_s >= trouble.at_s + WAIT_S
+            wait_s = ENTRY_S if trouble.wanted is PairState.ENTERING else WAIT_S
+            is_late = self.now_s >= trouble.at_s + wait_s
             if trouble.wanted is None or state is trouble.wanted or is_late:
                 self.waiting.remove(trouble)
                 self._begin(trouble)
@@ -309,6 +313,14 @@ class World:
 
     def is_uncertain(self) -> bool:
         return any(self.store.orders[name].state is OrderState.UNCERTAIN for name in self.store.live)
+
+    def words(self, name: PairName) -> str:
+        """What the bot says of a pair: its state, its mode, why it is idle."""
+        pair = self.store.pairs.get(name)
+        if pair is None:
+            return "not booted"
+        mode = max(pair.mode, self.store.mode, key=lambda one: one.rank)
+        return f"{pair.state.value} {mode.value} idle {pair.idle}"
 
     def refolded(self) -> Store:
         """What the journal alone gives."""
