@@ -48,9 +48,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# every pair of faults over real sockets; the suite plays them in virtual time
+# every pair of faults over real sockets, which the suite plays in virtual time; ten thousand seeds of the explorer
 sim: setup
 	$(BIN)/python -m pytest -n $(WORKERS) tests/rehearsal/sim_pairs.py
+	$(BIN)/python -m tests.simulation.explorer --count 10000 --processes $(WORKERS)
 
 bench: setup
 	$(BIN)/python bench/run.py

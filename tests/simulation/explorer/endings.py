@@ -84,10 +84,12 @@ class Ending:
         if self.kind != "obedient" and not TROUBLES[scenario.cripple.kind](world, scenario.cripple, True):
             self.kind = "obedient"
         world.order_flatten()
+        world.judge.is_lifted = True
         self.due_ns = world.now_ns + int(self.allowed_s() * SECOND_NS)
 
     def allowed_s(self) -> float:
-        """60 s, what is left of a ban, deadline, two receive windows, two questions, collar steps, clips, the fuse's minutes."""
+        """The law's bound: 60 s and each wait that may be due, by the settings and what is held, and what is
+        left of a ban."""
         world, config = self.world, self.world.config
         strategy, fuse = config.strategy, config.fuse
         clip = float(strategy.clip_quote)

@@ -63,6 +63,7 @@ class Judge:
         self.modes: dict[str, Mode] = {}
         self.excused: dict[str, int] = {}
         self.last_ns = 0
+        self.is_lifted = False  # FLATTEN was ordered for good: to be halted is no excuse any more
         self.words: Callable[[PairName], str] = lambda name: ""  # what the bot says of a pair
         venue.ended = self.order_ended
 
@@ -99,11 +100,11 @@ class Judge:
         self.orders[held.command.pair].append(held)
 
     def order_ended(self, held: Held) -> None:
-        """The venue ended an order: what it did not give is counted for the episode."""
+        """The venue ended an order: what it did not give, by no rule of its own, is counted."""
         order, episode = held.command, self.episodes[held.command.pair]
-        if not held.filled:
+        if not held.filled and held.is_whim:
             episode.fruitless[0 if order.role is Role.LONG else 1] += 1
-        elif held.filled < order.qty:
+        elif 0 < held.filled < order.qty:
             episode.partial += 1
 
     def touched_by_hand(self, name: PairName) -> None:
@@ -140,9 +141,9 @@ class Judge:
 
     def excuse(self, name: PairName, now_ns: int) -> str | None:
         self._forget(name, now_ns)
-        return self.excuses.of(
-            self.measures[name], self.reach[name], self.orders[name], now_ns, self.is_halted(name)
-        )
+        is_halted = self.is_halted(name) and not self.is_lifted
+        measure, reach = self.measures[name], self.reach[name]
+        return self.excuses.of(measure, reach, self.orders[name], now_ns, is_halted)
 
     def _forget(self, name: PairName, now_ns: int) -> None:
         self.orders[name] = [
@@ -178,17 +179,15 @@ class Judge:
         return allowed_s + episode.partial * answer_s + self._rounds_s(name, delta, now_ns, answer_s)
 
     def _rounds_s(self, name: PairName, delta: float, now_ns: int, answer_s: float) -> float:
-        """Time for rounds in which the venue gave nothing of any leg that could be traded."""
+        """Time for what the venue refused for no reason, once it did so on each leg that could be traded, and
+        for the pauses between the rounds."""
         reach, episode = self.reach[name], self.episodes[name]
-        each = max(1, self.strategy.repair_attempts)
-        rounds = [
-            episode.fruitless[leg] // each
-            for leg in (0, 1)
-            if reach.can_shrink(leg, delta, now_ns, self.bounds.collar_bps)
-        ]
-        if not rounds:
+        could = [leg for leg in (0, 1) if reach.can_shrink(leg, delta, now_ns, self.bounds.collar_bps)]
+        fruitless = [episode.fruitless[leg] for leg in could]
+        if not fruitless or not all(fruitless):
             return 0.0
-        return sum(min(0.25 * 2.0**number, 30.0) + 2 * each * answer_s for number in range(min(*rounds, 12)))
+        rounds = min(fruitless) // max(1, self.strategy.repair_attempts)
+        return sum(fruitless) * answer_s + sum(min(0.25 * 2.0**number, 30.0) for number in range(rounds))
 
     # --- money
 

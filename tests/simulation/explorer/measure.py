@@ -190,10 +190,9 @@ class Reach:
         """The true index, and what the bot heard last where that is not too old to be a reference."""
         quotes = self.measure.quotes
         found = [quotes[leg].index]
-        for quote in quotes if self.measure.instrument(leg).is_spot else (quotes[leg],):
-            if quote.told_ns and now_ns - quote.told_ns <= (self.bounds.feed_age_s + 1) * 1e9:
-                found.append(quote.told_index)
-        return found
+        told = quotes if self.measure.instrument(leg).is_spot else (quotes[leg],)
+        young_ns = now_ns - (self.bounds.feed_age_s + 1) * 1e9
+        return found + [quote.told_index for quote in told if quote.told_ns and quote.told_ns >= young_ns]
 
     def is_beyond(self, leg: int, side: Side, bps: float, now_ns: int) -> bool:
         """The touch lies beyond ``bps`` from the index, or beyond the venue's band."""

@@ -18,7 +18,8 @@ STORY_ROWS = 30
 
 
 class Outcome(Struct):
-    """What a seed came to.  ``met`` counts (trouble, state) pairs."""
+    """What a seed came to.  ``met`` counts (trouble, state) pairs, ``sums`` the times that the
+    ledger was summed up."""
 
     seed: int
     ending: str
@@ -32,6 +33,7 @@ class Outcome(Struct):
     took_s: float
     cpu_s: float
     rows: int
+    sums: int
     story: str = ""
 
 
@@ -61,6 +63,7 @@ def play(seed: int, *, verbose: bool = False) -> Outcome:
         took_s=world.ending.took_s,
         cpu_s=time.process_time() - begun_s,
         rows=len(world.rows),
+        sums=world.sums,
         story=story(world, verbose) if failures or verbose else "",
     )
 
@@ -72,8 +75,9 @@ def story(world: World, verbose: bool) -> str:
     lines = [
         (
             f"seed {scenario.seed}, ending {world.ending.kind}, fee in {scenario.fee_in}, "
-            f"{strategy.leg_policy}, clip {strategy.clip_quote}, slippage {strategy.slippage_bps}, patience {strategy.patience_s}, "
-            f"attempts {strategy.repair_attempts}, reask {strategy.reask_s}, slow {scenario.slow_s}"
+            f"{strategy.leg_policy}, clip {strategy.clip_quote}, slippage {strategy.slippage_bps}, "
+            f"patience {strategy.patience_s}, attempts {strategy.repair_attempts}, "
+            f"reask {strategy.reask_s}, slow {scenario.slow_s}"
         )
     ]
     lines += [f"  pair {plan.name}: {plan.long.id} / {plan.short.id}" for plan in scenario.pairs]

@@ -54,6 +54,8 @@ class Summary:
             )
         if self.share("was_naked") < NAKED_SHARE:
             out.append(f"only {self.share('was_naked'):.0%} are naked or uncertain when the ending begins")
+        if any(one.sums == 0 for one in self.outcomes):
+            out.append("there are seeds in which the ledger was never summed up")
         needed = MET_AT_LEAST * count / OF_SEEDS
         for trouble in TROUBLES:
             for state in PairState:

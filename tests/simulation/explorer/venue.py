@@ -63,6 +63,7 @@ class Held:
         self.filled = ZERO
         self.fills: list[OrderFilled] = []
         self.why = ""
+        self.is_whim = False  # the venue gave less than its rules and its book would have
         self.is_told = False  # its end has reached the bot
         self.is_lost = False  # an answer of it was lost or came after the deadline
 
@@ -187,6 +188,7 @@ class Venue:
             return "-4400", "Only reduceOnly order is allowed."
         refusal = self._filter(one, order) or self._funds(one, order, account)
         if refusal is None and self.dice.random() < account.whims.reject:
+            held.is_whim = True
             return self.dice.choice(CODES)
         return refusal
 
@@ -219,11 +221,13 @@ class Venue:
         if order.reduce_only:
             allowed = min(allowed, abs(self.books.positions[one.id].qty))
         if self.dice.random() < whims.nofill:
+            held.is_whim = True
             return []
         if self.dice.random() < whims.partial:
             share = exact(round(self.dice.random(), 6)) * allowed
             few = one.lot if self.dice.random() < 0.3 else share
             allowed = min(allowed, max(one.lot, floor_to(few, one.lot)))
+            held.is_whim = True
         fills = []
         for price, size in book.take(order.side, float(allowed), float(order.price)):
             qty = min(allowed, floor_to(exact(size * (1 + 1e-12)), one.lot))

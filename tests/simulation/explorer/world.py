@@ -80,7 +80,7 @@ class World:
         self.rows: list[Entry] = []
         self.now_ns = START_NS
         self.is_dead = self.is_down = True
-        self.runs = self.ticks = 0
+        self.runs = self.ticks = self.sums = 0
         self.over = False
         self.waiting = list(scenario.troubles)
         self.active: list[Trouble] = []
@@ -182,6 +182,7 @@ class World:
             return
         if all(account.reconciled for account in self.store.accounts.values()):
             residual = views.residual(self.store)
+            self.sums += residual is not None
             if residual:
                 self.judge.fail("residual", "", self.now_ns, f"{residual}")
 
