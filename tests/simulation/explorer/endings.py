@@ -96,7 +96,8 @@ class Ending:
         largest = max(one.size_quote() for one in world.measures.values())
         gross = 2 * sum(one.size_quote() for one in world.measures.values())
         clips = math.ceil(largest / (clip * min(1.0, world.scenario.last_depth)))
-        minutes = math.floor(gross / float(fuse.closing_notional_per_min_quote))
+        closing = float(fuse.closing_notional_per_min_quote)
+        minutes = math.ceil(max(0.0, gross + world.judge.closed_quote(world.now_ns) - closing) / closing)
         return (
             60.0
             + fuse.deadline_s

@@ -15,8 +15,9 @@ from msgspec import Struct
 from bot.model.commands import AnyCommand, PlaceOrder, RaiseAlert, SetMode
 from bot.model.facts import AnyFact, Booted, Channel, ForcedFilled, ModeOrdered
 from bot.model.ids import ClientId, PairName
+from bot.model.instrument import notional_quote
 from bot.model.money import ZERO
-from bot.model.pair import Mode, Role
+from bot.model.pair import Mode, Purpose, Role
 from tests.simulation.explorer.excuses import Excuses
 from tests.simulation.explorer.measure import Measure, Reach
 from tests.simulation.explorer.scenario import Bounds, Scenario
@@ -188,6 +189,21 @@ class Judge:
             return 0.0
         rounds = min(fruitless) // max(1, self.strategy.repair_attempts)
         return sum(fruitless) * answer_s + sum(min(0.25 * 2.0**number, 30.0) for number in range(rounds))
+
+    def closed_quote(self, now_ns: int) -> float:
+        """What orders that do not enter were worth in the last minute."""
+        young = [
+            order.command
+            for orders in self.orders.values()
+            for order in orders
+            if now_ns - order.sent_ns < REMEMBERED_S * SECOND_NS
+        ]
+        instruments = self.venue.books.instruments
+        return sum(
+            float(notional_quote(instruments[order.instrument], order.qty, order.price))
+            for order in young
+            if order.purpose is not Purpose.ENTER
+        )
 
     # --- money
 

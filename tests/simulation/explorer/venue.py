@@ -117,10 +117,12 @@ class Venue:
             held.is_lost = True
             self._end(held, OrderStatus.REJECTED, "lost on its way")
             return
-        late_s = self.dice.uniform(0.5, 6.0) if self.dice.random() < account.whims.late / 3 else 0.0
-        self.loop.at(
-            now_ns + self._ns(self.dice.uniform(0.002, 0.05) + late_s), lambda: self._arrive(held, account)
-        )
+        way_s = self.dice.uniform(0.002, 0.05)
+        if self.dice.random() < account.whims.late / 3:
+            way_s += self.dice.uniform(0.5, 6.0)
+            held.is_lost = way_s + self.slow_s >= self.deadline_s
+            self.longest_s = max(self.longest_s, min(way_s + self.slow_s, self.deadline_s))
+        self.loop.at(now_ns + self._ns(way_s), lambda: self._arrive(held, account))
 
     # --- at the venue
 
