@@ -172,7 +172,7 @@ class Judge:
         """How long this episode may last, by what the venue did in it."""
         strategy, episode = self.strategy, self.episodes[name]
         answer_s = 1.0 + self.venue.longest_s
-        attempts = strategy.repair_attempts + 1 + (strategy.leg_policy == "sequenced")
+        attempts = max(1, strategy.repair_attempts) + 1 + (strategy.leg_policy == "sequenced")
         lost_s = self.fuse.deadline_s + strategy.receive_window_s + 2 * strategy.reask_s
         begun_ns = episode.since_ns - int(lost_s * SECOND_NS)
         lost = sum(order.is_lost and order.sent_ns > begun_ns for order in self.orders[name])
