@@ -129,7 +129,8 @@ class Measure:
         return held < max(float(one.lot), float(one.qty_min)) or worth < least
 
     def is_flat(self, bounds: Bounds) -> bool:
-        return all(self.is_dust(leg, bounds) for leg in (0, 1))
+        """Both legs are gone; coins that somebody else took before the bot could know are not its to hold."""
+        return any(all(self.is_dust(leg, bounds, given) for leg in (0, 1)) for given in (False, True))
 
     def is_stranded(self, leg: int, bounds: Bounds) -> bool:
         """Held, more than dust, and nothing of it can be closed by one order."""

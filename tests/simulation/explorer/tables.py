@@ -13,7 +13,7 @@ from bot.model.pair import PairState
 from tests.simulation.explorer.run import Outcome
 from tests.simulation.explorer.troubles import TROUBLES
 
-HELD_SHARE, NAKED_SHARE = 0.5, 0.2
+HELD_SHARE, NAKED_SHARE, SUMMED_SHARE = 0.5, 0.2, 0.9
 MET_AT_LEAST = 50  # of 10,000 seeds
 OF_SEEDS = 10_000
 
@@ -54,8 +54,8 @@ class Summary:
             )
         if self.share("was_naked") < NAKED_SHARE:
             out.append(f"only {self.share('was_naked'):.0%} are naked or uncertain when the ending begins")
-        if any(one.sums == 0 for one in self.outcomes):
-            out.append("there are seeds in which the ledger was never summed up")
+        if self.share("sums") < SUMMED_SHARE:
+            out.append(f"only in {self.share('sums'):.0%} of the seeds the ledger was summed up")
         needed = MET_AT_LEAST * count / OF_SEEDS
         for trouble in TROUBLES:
             for state in PairState:

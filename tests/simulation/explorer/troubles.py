@@ -222,7 +222,8 @@ def _coins_missing(world: World, trouble: Trouble, on: bool) -> bool:
     account, missing = world.books.account(one.id), world.books.missing
     if on:
         held = world.books.held(one.id)
-        if held <= 0 or missing.get(one.id):
+        worth = float(held) * world.market.books[one.id].mid
+        if worth <= world.bounds.dust_quote or missing.get(one.id):
             return False
         part = floor_to(held * exact(round(0.2 + 0.8 * trouble.size, 4)), one.lot)
         if not part:
