@@ -102,6 +102,7 @@ def _due_ns(store: Store, spans: Spans, index: Index, pair: Pair) -> int:
     for at_ns in (
         pair.clip_ns,
         pair.clip_ns + spans.clip,
+        pair.clip_ns + pairs.exit_pause_ns(pair),
         pair.entered_ns + spans.hold_min,
         pair.entered_ns + spans.hold_max,
     ):

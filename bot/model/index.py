@@ -37,9 +37,7 @@ class Index:
         self.priced_pairs: dict[PairName, None] = {}  # only the price has changed of what they hold
         self.changed_instruments: dict[InstrumentId, None] = {}
         self.changed_wallets: dict[Wallet, None] = {}
-        self.drafted = (
-            False  # whether the pair looked at asked the fuse for room, or has an order drafted
-        )
+        self.drafted = False  # whether the pair looked at asked the fuse for room, or has an order drafted
         self.spans: object = None  # of `bot.core.due`
         self.totals: object = None  # of `risk.totals`
         self.watched: object = None  # of `risk.watch`

@@ -61,6 +61,11 @@ STANDING: dict[str, Standing] = {
         "cannot leave because the price is beyond the widest exit collar",
         "wait for the price, raise BASISBOT_EXIT__COLLAR_MAX_BPS, or close both legs at the venue",
     ),
+    "fuse_room": Standing(
+        "critical",
+        "must trade and the fuse's minute is spent",
+        "it goes on within a minute; if it stands often, raise the limits of BASISBOT_FUSE__",
+    ),
     "stranded": Standing(
         "critical",
         "holds what the venue does not let it trade, more than dust",

@@ -57,6 +57,8 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         return _exit(store, config, pair, at_ns)
     blind = next((hold for hold in watch.holds(store, at_ns, pair) if hold.code in BLIND), None)
     found = of_hold(blind) if blind is not None else signals.leave(store, config, pair, at_ns)
+    if not isinstance(found, Idle) and pair.exits_undone and _rests(pair, at_ns):
+        found = Idle("clip_interval")
     if not isinstance(found, Idle):
         return candidates.leave(store, config, pair, at_ns, found, forced=False)
     drift = candidates.drift(store, config, pair, at_ns)
@@ -64,6 +66,11 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         return drift
     entered = _enter(store, config, pair, at_ns)
     return found if isinstance(entered, Idle) else entered
+
+
+def _rests(pair: Pair, at_ns: int) -> bool:
+    """Whether the last clip of an exit is too young for the next one."""
+    return at_ns - pair.clip_ns < pairs.exit_pause_ns(pair)
 
 
 def _in_flight(store: Store, pair: Pair, live: list[Order], at_ns: int) -> Decided | Idle:
@@ -144,15 +151,15 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
     come back: then it is left alone, and the pair is HEDGED again after a while."""
     mode = watch.effective_mode(store, pair)
     if mode is Mode.FLATTENING:
-        if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
+        if _rests(pair, at_ns):
             return Idle("clip_interval")
         why: AnyWhy = Flatten(store.mode_reason or pair.mode_reason)
         found = candidates.leave(store, config, pair, at_ns, why, forced=True)
         if isinstance(found, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
             return candidates.repair(store, config, pair, at_ns)
         return found
-    pause_ns = int(config.strategy.clip_interval_s * 1e9)
-    if at_ns - pair.clip_ns < (max(pause_ns, pairs.exit_pause_ns(pair)) if pair.exits_undone else pause_ns):
+    is_young = at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9
+    if is_young or (pair.exits_undone and _rests(pair, at_ns)):
         return Idle("clip_interval")
     if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
         return Idle("exit_withdrawn")

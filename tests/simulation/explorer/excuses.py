@@ -17,7 +17,7 @@ from tests.simulation.explorer.venue import Held, Venue
 
 CODES = (
     "venue_down", "beyond_exit_collar", "stranded", "not_held", "not_trading", "restricted", "margin_coins",
-    "unanswered", "halted",
+    "unanswered", "halted", "fuse_room",
 )  # fmt: skip
 CRITICAL = ("critical", "warning")
 
@@ -28,6 +28,7 @@ class Excuses:
     def __init__(self, venue: Venue, bounds: Bounds, deadline_s: float) -> None:
         self.venue, self.bounds, self.deadline_ns = venue, bounds, int(deadline_s * 1e9)
         self.standing: dict[str, str] = {}
+        self.is_fuse_spent = False  # by the judge's own count of the last minute
 
     def hear(self, alert: RaiseAlert) -> None:
         if alert.severity in CRITICAL:
@@ -87,4 +88,6 @@ class Excuses:
                 ) or any(Channel.PRIVATE in account.lost for account in accounts)
             case "halted":
                 return is_halted
+            case "fuse_room":
+                return self.is_fuse_spent
         raise AssertionError(code)

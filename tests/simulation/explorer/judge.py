@@ -26,6 +26,7 @@ from tests.simulation.explorer.venue import SECOND_NS, Held, Venue
 GRACE_S = 20.0  # a contract closed by hand is adopted within 15 s of the questions it takes
 TICK_S = 1.0  # the bot looks at the clock once a second
 REMEMBERED_S = 60.0
+FUSE_MARGIN = 1.1  # an order counts at its limit
 
 
 class Failure(Struct, frozen=True):
@@ -144,6 +145,9 @@ class Judge:
         self._forget(name, now_ns)
         is_halted = self.is_halted(name) and not self.is_lifted
         measure, reach = self.measures[name], self.reach[name]
+        delta_quote = abs(measure.naked_base()) * measure.quotes[0].mid
+        budget = float(self.fuse.closing_notional_per_min_quote)
+        self.excuses.is_fuse_spent = self.closed_quote(now_ns) + delta_quote * FUSE_MARGIN > budget
         return self.excuses.of(measure, reach, self.orders[name], now_ns, is_halted)
 
     def _forget(self, name: PairName, now_ns: int) -> None:
