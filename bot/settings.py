@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from bot.compact import FormError, check_capital, parse_balances, parse_capital, parse_fees_bps, parse_pairs
 from bot.knobs import ACKNOWLEDGEMENT, NESTED, PREFIX, ConfigError, Knob, knobs
-from bot.model.config import Balance, Config, FeeRate, Fuse, Limits, Strategy
+from bot.model.config import Balance, Budget, Config, FeeRate, Fuse, Limits, Strategy
 from bot.model.money import ZERO
 from bot.model.pair import PairSpec
 from bot.variables import Given, gather, paths_in, refuse_unknown, secret_in
@@ -33,7 +33,7 @@ Form = TypeVar("Form")
 DEFAULT = "default"
 JOURNAL_NAME = "journal.sqlite"
 REPAIR_S = 1.0  # what one attempt to mend a naked pair may take
-_GROUPS: dict[str, type[Struct]] = {"strategy": Strategy, "limits": Limits, "fuse": Fuse}
+_GROUPS: dict[str, type[Struct]] = {"strategy": Strategy, "limits": Limits, "fuse": Fuse, "budget": Budget}
 
 
 class Secrets(Struct, frozen=True):

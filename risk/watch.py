@@ -22,6 +22,7 @@ from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Account, Market, OrderState, Pair, Store, live_orders_of
 from bot.model.venue_settings import account_unfit, contract_unfit
+from risk import budgets
 from risk import limits as rules
 from risk.exposure import (
     MissingData,
@@ -197,7 +198,7 @@ def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
         out.append(SetMode("*", Mode.HALTED, FLAT))
     if exposed:
         _passed_limits(store, at_ns, store.config.limits, out)
-    return tuple(out)
+    return (*out, *budgets.mode_changes(store, at_ns))
 
 
 def _is_gone(store: Store, pair: Pair) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import orders, pairs
+from bot.core import orders, pairs, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.marks import fold_book, fold_mark, fold_rate
@@ -88,6 +88,7 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
         if pair.moves:
             pair.moves = ()
     with exact_arithmetic():
+        spending.begin_batch(store, at_ns)
         for fact in batch:
             _fact(store, at_ns, fact, touched)
         if not store.ledger.opened:
@@ -96,6 +97,7 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
             pair = store.pairs[name]
             if not by_clock or pair.naked_ns or pair.state not in pairs.AT_REST:
                 pairs.settle(store, pair, at_ns)
+        spending.end_batch(store)
     return touched
 
 
@@ -155,6 +157,8 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             list_instrument(store, fact)
         case ModeOrdered():
             set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
+            if fact.mode is Mode.ACTIVE:
+                spending.resume(store, fact.scope)
         case FeedEnded():
             for market in store.markets.values():
                 if market.instrument.account == fact.feed:
@@ -164,6 +168,8 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
         case Stopped():
             return
         case SettingsChanged():
+            if store.config is not None and store.config.budget != fact.config.budget:
+                spending.reopen(store)
             store.config = fact.config
         case InstrumentStatusSeen():
             listed = store.markets.get(fact.instrument)
@@ -198,6 +204,7 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
             case NoteIdle():
                 pair = store.pairs[command.pair]
                 pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
+                spending.close_entries(pair, command.reason, at_ns)
             case RaiseAlert():
                 pass  # for people: the store does not change
             case _:
@@ -220,6 +227,7 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
         sent_ns=at_ns,
         state_ns=at_ns,
         ask_ns=at_ns + _reask_ns(store),
+        spends=spending.is_spending(command),
     )
     store.live[command.client_id] = None
     store.next_order += 1
@@ -251,11 +259,14 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
     match fact:
         case OrderFilled():
             if book_fill(store, order, fact):
+                spending.count_fill(store, order, fact, at_ns)
                 orders.filled(order, at_ns)
         case OrderAccepted():
             orders.accepted(order, fact, at_ns)
         case OrderRejected():
-            orders.rejected(order, fact, at_ns)
+            if order.state.is_live:
+                orders.rejected(order, fact, at_ns)
+                spending.count_refusal(store, order, at_ns)
         case OrderCanceled() | OrderExpired():
             orders.ended(order, fact, at_ns)
         case CancelRejected():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from bot.core import spending
 from bot.core.orders import BrokenInvariant
 from bot.core.views import drift_band_base
 from bot.model.commands import PlaceOrder
@@ -24,7 +25,6 @@ from bot.model.store import Market, Move, Pair, Store, live_orders_of
 from risk.exposure import pair_delta_base, tolerance_base
 
 FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
-UNWOUND_PAUSE_NS = 60_000_000_000  # after an entry that had to be given back: it cost fees, and may again
 AT_REST = (FLAT, HEDGED)  # states that time alone does not end, unless the pair is naked
 
 LEGAL: dict[PairState, tuple[PairState, ...]] = {
@@ -93,6 +93,7 @@ def sent(pair: Pair, command: PlaceOrder, at_ns: int) -> None:
                     pair.entered_ns = at_ns
                 move(pair, ENTERING, at_ns, type(command.why).__name__)
                 pair.repairs = 0
+                pair.spending.given_back = False
             pair.growing = True
         case Purpose.EXIT:
             pair.clip_ns = at_ns
@@ -112,14 +113,13 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
     config = store.config
     if config is None or any(leg.instrument not in store.markets for leg in pair.legs):
         return
+    spending.note_legs(store, pair)
     flat, live = is_flat(store, pair), bool(live_orders_of(store, pair))
     if flat and not live:
         if pair.state is not FLAT:
-            unwound = pair.growing and pair.repairs > 0
             move(pair, FLAT, at_ns, "nothing held" if pair.growing else "all sold")
+            spending.end_entry(store, pair, at_ns)
             release(store, pair)
-            if unwound:
-                pair.clip_ns = at_ns + UNWOUND_PAUSE_NS
         pair.naked_ns = 0
         return
     naked = abs(pair_delta_base(store, pair)) > _tolerance_base(store, pair)
@@ -133,12 +133,14 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
     match pair.state:
         case PairState.ENTERING:
             move(pair, HEDGED, at_ns, "legs in ratio")
+            spending.end_entry(store, pair, at_ns)
             pair.growing = False
         case PairState.EXITING:
             withdrawn_s = config.strategy.clip_interval_s + config.strategy.patience_s
             if at_ns - pair.clip_ns > withdrawn_s * 1e9:
                 move(pair, HEDGED, at_ns, "exit withdrawn")
         case PairState.LEGGED:
+            spending.end_entry(store, pair, at_ns)
             pair.repairs, pair.growing = 0, False
             move(pair, HEDGED, at_ns, "legs in ratio")
         case PairState.FLAT:

@@ -28,7 +28,7 @@ from bot.model.instrument import Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import Leg, Order, OrderState, Pair, Store, live_orders_of
-from risk import guard, watch
+from risk import budgets, guard, watch
 from risk.exposure import pair_delta_base
 
 Group = tuple[AnyCommand, ...]
@@ -168,8 +168,6 @@ def _enter(
     signal = signals.entry(store, config, pair, at_ns)
     if isinstance(signal, Idle):
         return signal
-    if at_ns < pair.clip_ns:
-        return Idle("entry_was_unwound", f"{(pair.clip_ns - at_ns) / 1e9:.0f}")
     if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
     size = sizing.entry_size(store, pair, clip)
@@ -182,6 +180,9 @@ def _enter(
     for role in (Role.LONG, Role.SHORT) if together else (Role.SHORT, Role.LONG):
         if not draft.add(role, *sides[role], reduce_only=False):
             return Idle("missing_index")
+    block = budgets.entry_block(store, at_ns, pair, tuple(draft.orders))
+    if block is not None:
+        return Idle(block.rule, block.value, block.limit)
     if together:
         return tuple(draft.orders)
     verdict = guard.admit(store, at_ns, tuple(draft.orders))

@@ -31,7 +31,7 @@ from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
 from bot.model.store import OrderState, Pair, Store, live_orders
 from bot.model.venue_settings import account_unfit, contract_unfit
-from risk import guard, watch
+from risk import budgets, guard, watch
 from risk.exposure import config_of, pair_delta_base
 from risk.guard import Admitted, Refused
 
@@ -74,6 +74,8 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
                 else:
                     found = Idle(f"guard_{verdict.rule}", verdict.value, verdict.limit)
             if found.reason != pair.idle:
+                block = Refused(found.reason, found.value, found.limit, name)
+                _put(store, at_ns, budgets.passed(store, at_ns, pair, block), out)
                 _put(store, at_ns, (NoteIdle(name, found.reason, found.value, found.limit),), out)
     return tuple(out)
 

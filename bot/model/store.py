@@ -21,6 +21,7 @@ from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
 from bot.model.instrument import Instrument, Position, Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
+from bot.model.spending import BookSpending, PairSpending
 
 
 class OrderState(Enum):
@@ -83,6 +84,7 @@ class Order(Struct):
     ask_ns: int = 0  # when its state is to be asked (again)
     not_found: int = 0  # negative answers in a row
     reason: str = ""
+    spends: bool = False  # its fees are an entry's or a signal's, which budgets bound
 
     @property
     def open_qty(self) -> Decimal:
@@ -118,7 +120,7 @@ class Pair(Struct):
     mode: Mode = Mode.ACTIVE
     mode_reason: str = ""
     entered_ns: int = 0  # first entry of the present position
-    clip_ns: int = 0  # last entry or exit group sent; after an entry that was given back: when one may follow
+    clip_ns: int = 0  # last entry or exit group sent
     naked_ns: int = 0  # since when the delta is beyond one lot; 0: it is not
     repairs: int = 0  # attempts to complete in the present episode
     repair_ns: int = 0  # when the last of them was sent
@@ -129,6 +131,7 @@ class Pair(Struct):
     why: AnyWhy | None = None  # of the last group sent
     moves: tuple[Move, ...] = ()  # of the last batch
     in_config: bool = True
+    spending: PairSpending = field(default_factory=PairSpending)
 
     def leg(self, role: Role) -> Leg:
         return self.long if role is Role.LONG else self.short
@@ -164,6 +167,8 @@ class Account(Struct):
     touched_ns: int = 0  # when somebody else last acted on it, by our clock
     hedged: bool = False  # set to hold long and short of one contract apart
     multi_assets: bool = False  # set to pay one asset's loss with another
+    rejects_ns: tuple[int, ...] = ()  # orders that the venue refused in the last minute
+    openings_held_ns: int = 0  # until when, since those were too many
 
 
 class Attribution(Struct):
@@ -181,6 +186,10 @@ class Attribution(Struct):
 
     def total(self) -> Decimal:
         return sum((getattr(self, name) for name in self.__struct_fields__), ZERO)
+
+    def result(self) -> Decimal:
+        """What trading brought: without the price of coins that are only collateral, and money moved."""
+        return self.funding + self.basis + self.fees + self.slippage + self.borrow + self.quote_fx + self.adl
 
 
 class Ledger(Struct):
@@ -212,6 +221,7 @@ class Routes(Struct):
     )  # asset → pairs with a spot leg of it
     priced_by: dict[str, InstrumentId] = field(default_factory=dict)  # asset → instrument whose price it has
     accounts: tuple[AccountId, ...] = ()
+    capital: dict[str, Decimal] = field(default_factory=dict)  # quote currency → of all configured pairs
 
 
 class Store(Struct):
@@ -235,6 +245,7 @@ class Store(Struct):
     rates: dict[str, Decimal] = field(default_factory=dict)  # "USDT/USD" → rate
     drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
+    spending: BookSpending = field(default_factory=BookSpending)
 
 
 def live_orders(store: Store) -> list[Order]:
