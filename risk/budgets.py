@@ -199,21 +199,25 @@ def _at_mark(store: Store, name: InstrumentId, qty: Decimal) -> Decimal:
 
 def passed(store: Store, at_ns: int, pair: Pair, refused: Refused) -> tuple[Change, ...]:
     """What follows when an entry was wanted and a budget did not cover it; nothing where that is told."""
-    name, code = pair.spec.name, refused.rule
-    needed = f"an entry and the exit after it would need {refused.value} of {refused.limit}"
-    match code:
+    needed = f"an entry with the exit after it would need {refused.value} of {refused.limit}"
+    match refused.rule:
         case "budget_fees_month":
-            sentence = f"fees of 30 days: {needed} ({_variable('fees_month_pair_bps')})"
-            return _pause(pair, FEES_MONTH, sentence)
-        case "budget_fees_day" | "budget_fees_book" if at_ns >= pair.spending.closed_ns:
-            field = "fees_day_pair_bps" if code == FEES_DAY else "fees_day_book_bps"
-            sentence = f"fees of the day: {needed} ({_variable(field)}); no entries until 00:00 UTC"
-        case "budget_turnover" if at_ns >= pair.spending.closed_ns:
-            field = "turnover_day_pair"
-            sentence = f"turnover of 24 h: {needed} ({_variable(field)}); no entries for 24 h"
+            return _pause(
+                pair, "fees_month", f"fees of 30 days, {needed} ({_variable('fees_month_pair_bps')})"
+            )
+        case "budget_fees_day":
+            what, field, until = "fees_day", "fees_day_pair_bps", "00:00 UTC"
+        case "budget_fees_book":
+            what, field, until = "fees_book", "fees_day_book_bps", "00:00 UTC"
+        case "budget_turnover":
+            what, field, until = "turnover", "turnover_day_pair", "24 hours have passed"
         case _:
             return ()
-    return (RaiseAlert(f"{code}:{name}", "warning", f"pair {name}: {sentence}"),)
+    if at_ns < pair.spending.closed_ns:
+        return ()
+    name = pair.spec.name
+    sentence = f"pair {name} enters no more until {until}: {needed} ({_variable(field)})"
+    return (RaiseAlert(f"budget:{what}:{name}", "warning", sentence),)
 
 
 def mode_changes(store: Store, at_ns: int) -> tuple[Change, ...]:
@@ -230,17 +234,17 @@ def mode_changes(store: Store, at_ns: int) -> tuple[Change, ...]:
             case "refused":
                 out.append(_refused(store, AccountId(name)))
             case "resumed":
-                scope = "all pairs" if name == "*" else f"pair {name}"
-                text_ = f"{scope}: resumed, the counts of all its budgets start anew"
-                out.append(RaiseAlert(f"budget_resumed:{name}", "info", text_))
+                scope = "everything" if name == "*" else f"pair {name}"
+                sentence = f"{scope} was resumed: the counts of its budgets start anew"
+                out.append(RaiseAlert(f"budget:resumed:{name}", "info", sentence))
     return (*out, *_loss(store))
 
 
-def _pause(pair: Pair, code: str, sentence: str) -> tuple[Change, ...]:
+def _pause(pair: Pair, what: str, sentence: str) -> tuple[Change, ...]:
     if pair.mode is not Mode.ACTIVE:
         return ()
     name = pair.spec.name
-    alert = RaiseAlert(f"{code}:{name}", "critical", f"pair {name} is paused: {sentence}")
+    alert = RaiseAlert(f"budget:{what}:{name}", "critical", f"pair {name} is paused: {sentence}")
     return (SetMode(name, Mode.PAUSED, sentence), alert)
 
 
@@ -254,7 +258,7 @@ def _month_passed(store: Store, pair: Pair) -> tuple[Change, ...]:
     if spent <= limit:
         return ()
     variable = _variable("fees_month_pair_bps")
-    return _pause(pair, FEES_MONTH, f"fees of 30 days are {text(spent)} of {text(limit)} ({variable})")
+    return _pause(pair, "fees_month", f"fees of 30 days are {text(spent)} of {text(limit)} ({variable})")
 
 
 def _undone(store: Store, at_ns: int, pair: Pair) -> tuple[Change, ...]:
@@ -264,10 +268,10 @@ def _undone(store: Store, at_ns: int, pair: Pair) -> tuple[Change, ...]:
     why = f"; the venue last refused {pair.spending.refusal}" if pair.spending.refusal else ""
     given_back = f"an entry was given back, {count} of {budget.undone_max} in 24 h"
     if count >= budget.undone_max and pair.mode is Mode.ACTIVE:
-        return _pause(pair, UNDONE, f"{given_back} ({_variable('undone_max')}){why}")
+        return _pause(pair, "undone", f"{given_back} ({_variable('undone_max')}){why}")
     pause_s = undone_pause_s(budget, count)
     sentence = f"pair {name}: {given_back}, the next one waits {pause_s:.0f} s{why}"
-    return (RaiseAlert(f"{UNDONE}:{name}", "warning", sentence),)
+    return (RaiseAlert(f"budget:undone:{name}", "warning", sentence),)
 
 
 def _refused(store: Store, name: AccountId) -> RaiseAlert:
@@ -281,7 +285,7 @@ def _refused(store: Store, name: AccountId) -> RaiseAlert:
         f"account {name}: the venue refused {budget.refused_orders_per_min} orders within a minute "
         f"({_variable('refused_orders_per_min')}), nothing is opened on it for {budget.refused_pause_s:g} s"
     )
-    return RaiseAlert(f"{REFUSED}:{name}", "critical", "; ".join((sentence, *words)))
+    return RaiseAlert(f"budget:refused:{name}", "critical", "; ".join((sentence, *words)))
 
 
 def _loss(store: Store) -> tuple[Change, ...]:
@@ -301,7 +305,7 @@ def _loss(store: Store) -> tuple[Change, ...]:
         if begun - result > limit:
             lost = f"{begun - result:.2f} of {limit:.2f}"
             sentence = f"loss since {since} is {lost} ({_variable(field)})"
-            alert = RaiseAlert("budget_loss", "critical", f"everything is reduce-only: {sentence}")
+            alert = RaiseAlert("budget:loss", "critical", f"everything is reduce-only: {sentence}")
             return (SetMode("*", Mode.REDUCE_ONLY, sentence), alert)
     return ()
 

@@ -84,7 +84,7 @@ NAMES: dict[str, str] = {
 
 ALERTS = (
     "legged", "naked_halted", "limit", "halted", "reconcile", "foreign", "forced", "margin_call",
-    "venue_reset", "drift", "settings", "status", "channel", "settings_refused",
+    "venue_reset", "drift", "settings", "status", "channel", "settings_refused", "budget",
 )  # fmt: skip
 HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",
