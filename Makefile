@@ -43,9 +43,9 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# every pair of faults over real sockets; the suite plays them in virtual time
+# every pair of faults over real sockets, which the suite plays in virtual time; ten thousand seeds of the budgets
 sim: setup
-	$(BIN)/python -m pytest -n $(WORKERS) tests/rehearsal/sim_pairs.py
+	$(BIN)/python -m pytest -n $(WORKERS) tests/rehearsal/sim_pairs.py tests/simulation/sim_budgets.py
 
 bench: setup
 	$(BIN)/python bench/run.py
