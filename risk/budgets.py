@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 from bot.model.commands import PlaceOrder, RaiseAlert, SetMode
 from bot.model.config import Budget
@@ -51,7 +52,7 @@ def entry_block(store: Store, at_ns: int, pair: Pair, orders: tuple[PlaceOrder, 
     """Why the budgets let this pair begin no entry now; ``None`` where they do.
 
     ``orders`` are both legs of the entry that is wanted.  Without any, only what is known beforehand is said:
-    pauses, and budgets that have been passed.  Raises `MissingData` for a mark or rate that is not known.
+    pauses, and budgets that have been passed.  A mark or a rate that is not known is a refusal.
     """
     refused = _paused(store, at_ns, pair) or _account_held(store, at_ns, pair)
     if refused is not None or not orders:
@@ -59,7 +60,10 @@ def entry_block(store: Store, at_ns: int, pair: Pair, orders: tuple[PlaceOrder, 
     everything = pending(store, orders)
     own = [order for order in everything if order.pair == pair.spec.name]
     others = [order for order in everything if order.pair != pair.spec.name]
-    return _fees(store, pair, own, others) or _turnover(store, at_ns, pair, own)
+    try:
+        return _fees(store, pair, own, others) or _turnover(store, at_ns, pair, own)
+    except MissingData as missing:
+        return Refused(f"missing_{missing.what}", missing.where, "", pair.spec.name)
 
 
 def undone_pause_s(budget: Budget, count: int) -> float:
@@ -140,12 +144,12 @@ def _fees(store: Store, pair: Pair, own: list[Pending], others: list[Pending]) -
         (FEES_DAY, today, budget.fees_day_pair_bps),
         (FEES_MONTH, spending.month, budget.fees_month_pair_bps),
     ):
-        refused = _beyond(code, name, _needed(fees, fee, leaving), capital * exact_limit(bps) * BPS)
+        refused = _beyond(code, name, _needed(fees, fee, leaving), _part_of(capital, bps))
         if refused is not None:
             return refused
     in_flight = sum((_fee(store, order) for order in others), ZERO)
     leaving += book.exit_fee - spending.exit_fee + in_flight * EXIT_HEADROOM
-    limit = book_capital(store) * exact_limit(budget.fees_day_book_bps) * BPS
+    limit = _part_of(book_capital(store), budget.fees_day_book_bps)
     return _beyond(FEES_BOOK, name, _needed(book.today, fee + in_flight, leaving), limit)
 
 
@@ -252,7 +256,7 @@ def _month_passed(store: Store, pair: Pair) -> tuple[Change, ...]:
     """Fees can be above the plan of an entry: where its rate was not the venue's, or the price ran."""
     spent = pair.spending.month.spent
     try:
-        limit = capital_of(store, pair) * exact_limit(config_of(store).budget.fees_month_pair_bps) * BPS
+        limit = _part_of(capital_of(store, pair), config_of(store).budget.fees_month_pair_bps)
     except MissingData:
         return ()
     if spent <= limit:
@@ -290,24 +294,31 @@ def _refused(store: Store, name: AccountId) -> RaiseAlert:
 
 def _loss(store: Store) -> tuple[Change, ...]:
     """Everything becomes reduce-only once what trading brought has fallen too far."""
-    if store.mode not in _FREE or not store.ledger.opened or not store.pairs:
-        return ()
-    budget, book, result = config_of(store).budget, store.spending, store.ledger.total.result()
+    book = store.spending
+    since_day, since_peak = book.day_result - book.result, book.peak_result - book.result
+    if since_peak <= 0 or store.mode not in _FREE or not store.routes.capital:
+        return ()  # the peak is never below the result of 00:00 UTC
+    budget = config_of(store).budget
     try:
         capital = book_capital(store)
     except MissingData:
         return ()
-    for since, begun, field in (
-        ("00:00 UTC", book.day_result, "loss_day_bps"),
-        ("the best result", book.peak_result, "loss_peak_bps"),
+    for since, lost, field, bps in (
+        ("00:00 UTC", since_day, "loss_day_bps", budget.loss_day_bps),
+        ("the best result", since_peak, "loss_peak_bps", budget.loss_peak_bps),
     ):
-        limit = capital * exact_limit(getattr(budget, field)) * BPS
-        if begun - result > limit:
-            lost = f"{begun - result:.2f} of {limit:.2f}"
-            sentence = f"loss since {since} is {lost} ({_variable(field)})"
+        limit = _part_of(capital, bps)
+        if lost > limit:
+            sentence = f"loss since {since} is {lost:.2f} of {limit:.2f} ({_variable(field)})"
             alert = RaiseAlert("budget:loss", "critical", f"everything is reduce-only: {sentence}")
             return (SetMode("*", Mode.REDUCE_ONLY, sentence), alert)
     return ()
+
+
+@lru_cache(maxsize=64)
+def _part_of(capital: Decimal, bps: float) -> Decimal:
+    """``bps`` basis points of a capital: a few amounts, asked for at every step."""
+    return capital * exact_limit(bps) * BPS
 
 
 def _variable(field: str) -> str:

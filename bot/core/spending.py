@@ -50,16 +50,18 @@ def begin_batch(store: Store, at_ns: int) -> None:
 
 
 def end_batch(store: Store) -> None:
-    """Keep the best result; before attribution begins there is none."""
+    """Keep the result and the best one; before attribution begins there is none."""
     if store.ledger.opened:
-        store.spending.peak_result = max(store.spending.peak_result, store.ledger.total.result())
+        book = store.spending
+        book.result = store.ledger.total.result()
+        book.peak_result = max(book.peak_result, book.result)
 
 
 def _begin_day(store: Store, day: int) -> None:
     """00:00 UTC: the day's sums begin anew, days beyond the month go, and what exits cost is valued again."""
     book = store.spending
     book.day, book.today = day, Fees()
-    book.day_result = store.ledger.total.result() if store.ledger.opened else ZERO
+    book.day_result = book.result
     for pair in store.pairs.values():
         spending = pair.spending
         spending.days = {one: fees for one, fees in spending.days.items() if one >= day - MONTH_DAYS}
@@ -191,8 +193,8 @@ def resume(store: Store, scope: str) -> None:
     """An operator frees a pair, or everything where ``scope`` is ``*``: its counts start anew."""
     book = store.spending
     if scope == "*":
-        result = store.ledger.total.result() if store.ledger.opened else ZERO
-        store.spending = BookSpending(book.day, Fees(), book.exit_fee, result, result, book.fresh)
+        result = book.result
+        store.spending = BookSpending(book.day, Fees(), book.exit_fee, result, result, result, book.fresh)
         for account in store.accounts.values():
             account.rejects_ns, account.openings_held_ns = (), 0
         for pair in store.pairs.values():

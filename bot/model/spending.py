@@ -59,6 +59,7 @@ class BookSpending(Struct):
     exit_fee: Decimal = ZERO  # the sum over all pairs
     day_result: Decimal = ZERO  # at 00:00 UTC
     peak_result: Decimal = ZERO  # since the journal began or the last `resume`
+    result: Decimal = ZERO  # after the last batch
     fresh: tuple[
         tuple[str, str], ...
     ] = ()  # (kind, name): what the last batch changed, for `risk.budgets.mode_changes`
