@@ -29,7 +29,7 @@ from bot.model.spending import (
 )
 from bot.model.store import Order, Pair, Store
 from risk import budgets
-from risk.exposure import MissingData, in_nav
+from risk.exposure import MissingData, config_of, in_nav
 
 # exits that no signal asked for: by age and by force; they spend nothing
 FREE_EXITS: tuple[type[AnyWhy], ...] = (ExitHold, Flatten)
@@ -160,9 +160,10 @@ def end_entry(store: Store, pair: Pair, at_ns: int) -> None:
 
 def count_refusal(store: Store, order: Order, at_ns: int) -> None:
     """The venue refused an order of ours, whatever its purpose."""
-    if store.config is None:
-        return
-    budget, account = store.config.budget, store.accounts[store.markets[order.instrument].instrument.account]
+    budget, account = (
+        config_of(store).budget,
+        store.accounts[store.markets[order.instrument].instrument.account],
+    )
     store.pairs[order.pair].spending.refusal = f"{order.instrument} {order.side.value}: {order.reason}"
     account.rejects_ns = (*(ns for ns in account.rejects_ns if ns > at_ns - MINUTE_NS), at_ns)
     if len(account.rejects_ns) < budget.refused_orders_per_min:
