@@ -1,13 +1,10 @@
-"""How the counts of the budgets change: with fills, refusals, entries given back, days and an operator."""
+"""What the counts of the budgets count: fills, refusals and entries given back."""
 
 from __future__ import annotations
-
-from decimal import Decimal
 
 import msgspec
 import pytest
 
-from bot.core.fold import refold
 from bot.core.spending import is_spending
 from bot.model.commands import (
     AnyWhy,
@@ -17,78 +14,25 @@ from bot.model.commands import (
     ExitHold,
     Flatten,
     LegUnwound,
-    PlaceOrder,
     RaiseAlert,
-    SetMode,
 )
-from bot.model.config import Budget
-from bot.model.facts import AnyFact, ModeOrdered, OrderRejected, RateSeen, SettingsChanged
+from bot.model.facts import ModeOrdered
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.spending import DAY_NS, Fees
-from bot.model.store import Pair, Store, state_sha256
-from tests.core.world import BTC, INVERSE, LINEAR, SECOND_NS, SPOT, D, World, hedged, make_config
+from tests.core.budgeted import (
+    LINEAR_RATE,
+    SPOT_RATE,
+    alerts,
+    fees,
+    fill,
+    look,
+    pair,
+    refuse,
+    undo,
+    with_budget,
+)
+from tests.core.world import INVERSE, LINEAR, SECOND_NS, SPOT, D, World, hedged, make_config
 from tests.risk import build
-
-SPOT_RATE, LINEAR_RATE = D("0.001"), D("0.0005")
-
-
-def pair(world: World) -> Pair:
-    return world.store.pairs[BTC]
-
-
-def fees(world: World) -> Fees:
-    (found,) = pair(world).spending.days.values()
-    return found
-
-
-def with_budget(**budget: float) -> World:
-    """A world whose budgets bind nothing but what is given."""
-    wide: dict[str, float] = {
-        "fees_day_pair_bps": 1e9, "fees_day_book_bps": 1e9, "fees_month_pair_bps": 1e9,
-        "turnover_day_pair": 1e9, "loss_day_bps": 1e9, "loss_peak_bps": 1e9,
-    }  # fmt: skip
-    config = make_config(capital=10_000, limits={"net_delta_max_quote": D(20_000)})
-    world = World(msgspec.structs.replace(config, budget=Budget(**(wide | budget))))  # type: ignore[arg-type]
-    world.boot()
-    world.quote(60_000.0, 0.0)
-    return world
-
-
-def alerts(world: World) -> list[str]:
-    return [one.key for one in world.commands if isinstance(one, RaiseAlert)]
-
-
-def look(world: World, gap_bps: float, after_s: float) -> None:
-    """Fresh books after a while."""
-    world.at_ns += int(after_s * SECOND_NS)
-    world.quote(60_000.0, gap_bps)
-
-
-def fill(world: World, order: PlaceOrder) -> None:
-    world.give(*world.fill(order))
-
-
-def refuse(world: World, order: PlaceOrder, times: int = 1) -> None:
-    facts: list[AnyFact] = [OrderRejected(order.client_id, "-2010", "not permitted", world.at_ns)]
-    world.give(*facts * times)
-
-
-def undo(world: World) -> None:
-    """An entry whose long leg the venue refuses until the short one has gone back."""
-    look(world, 20.0, 1.1)
-    for _ in range(20):
-        orders = world.placed()
-        if not orders:
-            if pair(world).state in (PairState.FLAT, PairState.HEDGED):
-                return
-            look(world, 20.0, 1.1)
-        for order in orders:
-            if order.role is Role.LONG:
-                refuse(world, order)
-            else:
-                fill(world, order)
-    raise AssertionError("the entry is never over")
-
 
 # --- fees -------------------------------------------------------------------------------------------------
 
@@ -304,156 +248,3 @@ def test_refusals_of_longer_ago_than_a_minute_do_not_add_up() -> None:
         for order in world.placed():
             refuse(world, order)
     assert alerts(world) == []
-
-
-# --- no more entries, and again ---------------------------------------------------------------------------
-
-
-def churn(world: World, rounds: int, after_s: float = 2.0) -> int:
-    """Round trips, or as many as come of these; returns the entries."""
-    entries = 0
-    for _ in range(rounds):
-        for gap in (20.0, -20.0):
-            look(world, gap, after_s)
-            orders = world.placed()
-            entries += any(order.purpose is Purpose.ENTER for order in orders)
-            for order in orders:
-                fill(world, order)
-            world.fill_all()
-    return entries
-
-
-def test_a_day_of_churning_ends_with_its_budget_and_is_told_once() -> None:
-    world = with_budget(fees_day_pair_bps=100.0)
-    entries = churn(world, 10)
-    assert 1 < entries < 4
-    assert pair(world).state is PairState.FLAT
-    assert alerts(world) == ["budget:fees_day:BTC"]
-    assert fees(world).spent <= 100
-    assert pair(world).spending.closed_ns % DAY_NS == 0
-    world.at_ns = pair(world).spending.closed_ns
-    world.tick(0.0)
-    assert churn(world, 1) == 1
-
-
-def test_a_turnover_that_is_passed_ends_entries_for_a_day() -> None:
-    world = with_budget(turnover_day_pair=2.0)
-    assert churn(world, 5) == 2
-    assert alerts(world) == ["budget:turnover:BTC"]
-    closed_ns = pair(world).spending.closed_ns
-    assert closed_ns > world.at_ns + DAY_NS - 60 * SECOND_NS
-    world.at_ns = closed_ns - 60 * SECOND_NS
-    world.tick(0.0)
-    assert churn(world, 1) == 0
-    world.at_ns = closed_ns + 3600 * SECOND_NS  # the hours of the last round trip are beyond the day
-    world.tick(0.0)
-    assert churn(world, 1) == 1
-
-
-def test_a_month_of_fees_pauses_the_pair_and_resume_counts_anew() -> None:
-    world = with_budget(fees_month_pair_bps=60.0)
-    assert churn(world, 5) == 1
-    assert pair(world).mode is Mode.PAUSED
-    assert alerts(world) == ["budget:fees_month:BTC"]
-    cost = pair(world).spending.exit_fee
-    world.give(ModeOrdered(BTC, Mode.ACTIVE, "test", "seen"))
-    assert alerts(world)[1:] == ["budget:resumed:BTC"]
-    assert pair(world).spending.month == Fees()
-    assert pair(world).spending.exit_fee == cost
-    assert world.store.spending.today.spent > 0  # the book's is everybody's
-    assert churn(world, 1) == 1
-
-
-def test_resuming_everything_counts_everything_anew() -> None:
-    world = with_budget(fees_day_book_bps=60.0, refused_orders_per_min=1)
-    assert churn(world, 5) == 1
-    assert alerts(world) == ["budget:fees_book:BTC"]
-    account = world.store.accounts[world.instruments[0].account]
-    account.openings_held_ns = world.at_ns + DAY_NS
-    world.give(ModeOrdered("*", Mode.ACTIVE, "test", "seen"))
-    assert world.store.spending.today == Fees()
-    assert world.store.spending.peak_result == world.store.spending.day_result != 0
-    assert account.openings_held_ns == pair(world).spending.closed_ns == 0
-    assert churn(world, 1) == 1
-
-
-@pytest.mark.parametrize(("scope", "mode"), [("NONE", Mode.ACTIVE), (BTC, Mode.PAUSED)])
-def test_nothing_else_counts_anew(scope: str, mode: Mode) -> None:
-    world = hedged()
-    before = fees(world).spent
-    world.give(ModeOrdered(scope, mode, "test", "seen"))
-    assert fees(world).spent == before
-    assert alerts(world) == []
-
-
-def test_another_budget_is_judged_at_once() -> None:
-    world = with_budget(fees_day_pair_bps=60.0)
-    assert churn(world, 3) == 1
-    wider = msgspec.structs.replace(world.config, budget=with_budget().config.budget)
-    world.give(SettingsChanged(wider, "test"))
-    assert churn(world, 1) == 1
-    # and at a restart
-    world = with_budget(fees_day_pair_bps=60.0)
-    assert churn(world, 3) == 1
-    world.config = wider
-    world.boot("crash")
-    assert churn(world, 1) == 1
-
-
-def test_a_restart_forgets_nothing() -> None:
-    world = with_budget(fees_day_pair_bps=60.0)
-    assert churn(world, 3) == 1
-    world.boot("crash")
-    assert churn(world, 3) == 0
-    store = Store()
-    for row in world.rows:
-        refold(store, row)
-    assert state_sha256(store) == state_sha256(world.store)
-
-
-# --- loss -------------------------------------------------------------------------------------------------
-
-
-def lose(world: World, gap_bps: float) -> list[SetMode]:
-    """The contract's mark runs away from the coin: what the pair holds loses by it."""
-    mark = Decimal(60_000) * (1 + Decimal(repr(gap_bps)) / 10_000)
-    before = len(world.commands)
-    world.give(world.mark(LINEAR, mark, D(60_000)))
-    return [one for one in world.commands[before:] if isinstance(one, SetMode)]
-
-
-def test_a_loss_of_the_day_binds_everything_and_resume_begins_anew() -> None:
-    world = hedged()
-    assert lose(world, 200.0) == []  # 20 bps of it were there
-    (mode,) = lose(world, 230.0)
-    assert (mode.scope, mode.mode) == ("*", Mode.REDUCE_ONLY)
-    assert world.store.mode is Mode.REDUCE_ONLY
-    world.give(ModeOrdered("*", Mode.ACTIVE, "test", "seen"))
-    assert lose(world, 400.0) == []
-    assert len(lose(world, 470.0)) == 1
-
-
-def test_a_loss_of_the_day_before_is_forgotten_and_one_from_the_peak_is_not() -> None:
-    world = hedged()
-    found = []
-    for day in range(1, 5):
-        found.append(lose(world, 20.0 + 150.0 * day))
-        world.at_ns += DAY_NS
-        world.tick()
-    assert [len(one) for one in found] == [0, 0, 0, 1]
-    (mode,) = found[-1]
-    assert "BASISBOT_BUDGET__LOSS_PEAK_BPS" in mode.reason
-
-
-def test_money_moved_and_the_price_of_collateral_are_no_loss() -> None:
-    world = hedged(INVERSE)
-    result = world.store.spending.result
-    assert result == world.store.ledger.total.result() < 0
-    world.quote(30_000.0, 20.0)
-    total = world.store.ledger.total
-    assert total.collateral < -80_000  # three coins of the operator's own
-    assert world.store.mode is Mode.ACTIVE
-    world.give(RateSeen("USDT", "USD", D(1), world.at_ns))
-    total.transfers -= 10**6
-    world.quote(30_000.0, 20.0)
-    assert world.store.mode is Mode.ACTIVE
