@@ -178,6 +178,7 @@ class Market:
         for moment in range(plan.moments):
             if moment in boots:
                 world.boot("crash")
+                self.sums.sent(world.commands)  # a boot may trade at once
             if self.refused is None and self.dice.random() < plan.refusing:
                 self.refused = self.dice.choice(tuple(Role))
             elif self.dice.random() < 0.3:
