@@ -28,6 +28,8 @@ _LINEAR = ("usdm", "linear")
 _EXIT_AT_LEAST = (
     ("fuse.closing_orders_per_min", "fuse.opening_orders_per_min"),
     ("fuse.closing_notional_per_min_quote", "fuse.opening_notional_per_min_quote"),
+    ("exit.feed_age_max_s", "limits.feed_age_max_s"),
+    ("exit.collar_max_bps", "limits.collar_bps"),
 )
 
 

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from bot.compact import FormError, check_capital, parse_balances, parse_capital, parse_fees_bps, parse_pairs
 from bot.contradictions import refusals
 from bot.knobs import ACKNOWLEDGEMENT, NESTED, PREFIX, ConfigError, Knob, knobs
-from bot.model.config import Balance, Budget, Config, FeeRate, Fuse, Limits, Strategy
+from bot.model.config import Balance, Budget, Config, Exit, FeeRate, Fuse, Limits, Strategy
 from bot.model.money import ZERO
 from bot.model.pair import PairSpec
 from bot.variables import Given, gather, paths_in, refuse_unknown, secret_in
@@ -33,7 +33,13 @@ Form = TypeVar("Form")
 
 DEFAULT = "default"
 JOURNAL_NAME = "journal.sqlite"
-_GROUPS: dict[str, type[Struct]] = {"strategy": Strategy, "limits": Limits, "fuse": Fuse, "budget": Budget}
+_GROUPS: dict[str, type[Struct]] = {
+    "strategy": Strategy,
+    "limits": Limits,
+    "fuse": Fuse,
+    "exit": Exit,
+    "budget": Budget,
+}
 
 
 class Secrets(Struct, frozen=True):

@@ -42,6 +42,7 @@ from risk.limits import Refused, exact_limit
 
 FEES_DAY, FEES_BOOK, FEES_MONTH = "budget_fees_day", "budget_fees_book", "budget_fees_month"
 TURNOVER, REFUSED, UNDONE = "budget_turnover", "budget_refused", "entry_was_unwound"
+ENDING = (FEES_DAY, FEES_BOOK, FEES_MONTH, TURNOVER)  # those that end entries, or pause
 EXIT_HEADROOM = Decimal("1.5")  # an exit may come when the price, and with it the fee, is higher by this
 
 Change = SetMode | RaiseAlert
@@ -63,7 +64,7 @@ def entry_block(store: Store, at_ns: int, pair: Pair, orders: tuple[PlaceOrder, 
     try:
         return _fees(store, pair, own, others) or _turnover(store, at_ns, pair, own)
     except MissingData as missing:
-        return Refused(f"missing_{missing.what}", missing.where, "", pair.spec.name)
+        return Refused(f"missing:{missing.what}", missing.where, "", pair.spec.name)
 
 
 def undone_pause_s(budget: Budget, count: int) -> float:

@@ -3,7 +3,9 @@
 *Delta* of a leg is the change of its equity in quote currency per unit of price, coin profit included. An
 inverse leg is worth ``(coin_cash + cost − N / price) × price`` quote, so its delta is ``coin_cash + cost``:
 a number that fills and payments change and that the price alone does not. Which coins margin that leg is no
-part of it: a baseline is never counted, and a pair's spot leg is counted once, as the other leg.
+part of it: a baseline is never counted, and a pair's spot leg is counted once, as the other leg. Coins count
+while both legs are held or being built. Where a leg is gone they are the pair's *residual*: a figure of its
+own, which no order in either leg could end (ADR 13).
 
 *Worst case* means that any subset of what may still fill does fill: every live and uncertain order, and the
 group under test.  Three measures differ in what "any subset" ranges over:
@@ -26,9 +28,10 @@ from bot.model.commands import PlaceOrder
 from bot.model.config import Config
 from bot.model.ids import InstrumentId, PairName
 from bot.model.instrument import Instrument, Position, Side, base_per_qty, fill_cost, notional_quote
-from bot.model.money import COIN_QUANTUM, ZERO, divide
+from bot.model.money import COIN_QUANTUM, ONE, ZERO, divide
 from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store, live_orders
+from risk.tradable import base_fee_rate, is_gone
 
 QUOTE_QUANTUM = Decimal("1e-8")
 UNDER_TEST = -1  # group of orders that are not sent yet
@@ -99,12 +102,38 @@ def leg_delta_base(
     return position.qty * market.instrument.contract_size
 
 
-def pair_delta_base(store: Store, pair: Pair) -> Decimal:
-    """Delta of both legs together, signed, base currency."""
+def coins_base(pair: Pair) -> Decimal:
+    """What the inverse legs of a pair earned in coin, signed, whether it counts as delta or not."""
+    return pair.long.coin_cash + pair.short.coin_cash
+
+
+def residual_base(store: Store, pair: Pair) -> Decimal:
+    """Coins that no leg hedges: those of a pair of which a leg is gone, signed, base currency."""
+    coins = coins_base(pair)
+    return coins if coins and not _counts_coins(store, pair) else ZERO
+
+
+def leg_deltas_base(store: Store, pair: Pair) -> tuple[Decimal, Decimal]:
+    """Delta of the long and of the short leg, signed, base currency, without what is residual."""
     long, short = pair.long, pair.short
-    return leg_delta_base(store, long.instrument, long.position, long.coin_cash) + leg_delta_base(
-        store, short.instrument, short.position, short.coin_cash
+    counts = bool(long.coin_cash or short.coin_cash) and _counts_coins(store, pair)
+    return (
+        leg_delta_base(store, long.instrument, long.position, long.coin_cash if counts else ZERO),
+        leg_delta_base(store, short.instrument, short.position, short.coin_cash if counts else ZERO),
     )
+
+
+def pair_delta_base(store: Store, pair: Pair) -> Decimal:
+    """Delta of both legs together, signed, base currency, without what is residual."""
+    long, short = leg_deltas_base(store, pair)
+    return long + short
+
+
+def _counts_coins(store: Store, pair: Pair) -> bool:
+    """An entry is sized with the coins, from its first fill on; a pair that leaves has them until one leg is
+    gone."""
+    held = [not is_gone(store, leg) for leg in pair.legs]
+    return any(held) if pair.growing else all(held)
 
 
 def lot_base(instrument: Instrument, price: float) -> float:
@@ -131,7 +160,7 @@ def tolerance_base(store: Store, pair: Pair) -> Decimal:
 
 
 def order_delta_base(store: Store, order: Pending) -> Decimal:
-    """What a complete fill adds to the pair's delta, signed, base currency.
+    """What a complete fill adds to the pair's delta, signed, base currency, fees aside.
 
     An inverse contract buys more base the lower its price: it counts at the lower of its limit and the mark.
     """
@@ -140,6 +169,14 @@ def order_delta_base(store: Store, order: Pending) -> Decimal:
         return order.signed_qty * market.instrument.contract_size
     price = order.price if market.mark is None else min(order.price, market.mark)
     return fill_cost(market.instrument, order.signed_qty, price)
+
+
+def kept_delta_base(store: Store, order: Pending) -> Decimal:
+    """The same without the fee that a spot purchase pays in the coins it buys."""
+    market = listed(store, order.instrument)
+    if market.instrument.is_spot and order.side is Side.BUY:
+        return order.qty * (ONE - base_fee_rate(market, order.side))
+    return order_delta_base(store, order)
 
 
 # --- value ------------------------------------------------------------------------------------------------
@@ -261,6 +298,9 @@ def pair_exposure(store: Store, pair: Pair, orders: Iterable[Pending]) -> PairEx
         groups[order.group_ns] = groups.get(order.group_ns, ZERO) + change
         low, high = low + min(change, ZERO), high + max(change, ZERO)
     net_low = net_high = delta
+    if groups:  # coins that no leg hedges count again as soon as a group hedges them, the first one
+        first = next(iter(groups))
+        groups[first] += residual_base(store, pair)
     for change in groups.values():
         net_low, net_high = net_low + min(change, ZERO), net_high + max(change, ZERO)
     if low == 0 and high == 0:

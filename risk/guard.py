@@ -36,6 +36,7 @@ from risk.exposure import (
     gross_of,
     in_nav,
     index_of,
+    kept_delta_base,
     listed,
     mark_of,
     net_delta_of,
@@ -51,6 +52,7 @@ from risk.exposure import (
 )
 from risk.limits import Refused
 from risk.margin import MissingBrackets, account_margin, balance
+from risk.tradable import is_dust
 
 __all__ = ["Admitted", "Refused", "admit", "shrinks"]
 
@@ -119,7 +121,7 @@ def _judge(store: Store, at_ns: int, orders: tuple[PlaceOrder, ...]) -> Refused 
     name = pair.spec.name
     everything = pending(store, orders)
     opening = not shrinks(store, pair, everything)
-    refused = _mode(store, pair, orders, everything, opening)
+    refused = _mode(store, pair, orders, opening)
     if refused is not None:
         return refused
     if opening:
@@ -162,19 +164,14 @@ def _shape(store: Store, orders: tuple[PlaceOrder, ...]) -> Refused | None:
     return None
 
 
-def _mode(
-    store: Store, pair: Pair, orders: tuple[PlaceOrder, ...], everything: Sequence[Pending], opening: bool
-) -> Refused | None:
-    """The mode table. Where only shrinking is allowed, an exit may also take its legs one after the other:
-    each order then reduces its leg, and is still judged as opening."""
+def _mode(store: Store, pair: Pair, orders: tuple[PlaceOrder, ...], opening: bool) -> Refused | None:
+    """The mode table, and that only what shrinks goes where only shrinking is allowed."""
     mode = watch.binding_mode(store, pair)
     for order in orders:
         if order.purpose not in watch.ALLOWED[mode]:
             return Refused("mode", order.purpose.value, mode.value, pair.spec.name)
     if mode in (Mode.REDUCE_ONLY, Mode.FLATTENING) and opening:
-        leaving = all(order.purpose is Purpose.EXIT for order in orders)
-        if not leaving or not _reduces(pair, everything):
-            return Refused("mode", f"{orders[0].purpose.value}, not shrinking", mode.value, pair.spec.name)
+        return Refused("mode", f"{orders[0].purpose.value}, not shrinking", mode.value, pair.spec.name)
     return None
 
 
@@ -192,16 +189,17 @@ def shrinks(store: Store, pair: Pair, everything: Sequence[Pending]) -> bool:
     """
     asked = [order for order in everything if order.group_ns == UNDER_TEST]
     delta, lot = pair_delta_base(store, pair), tolerance_base(store, pair)
-    changes = [order_delta_base(store, order) for order in asked]
+    changes = [kept_delta_base(store, order) for order in asked]
     left = delta + sum(changes, ZERO)
     if abs(left) < abs(delta) and all((change > 0) != (delta > 0) for change in changes):
         against = ZERO
         for order in everything:
             if order.pair == pair.spec.name:
-                change = order_delta_base(store, order)
+                change = kept_delta_base(store, order)
                 if (change > 0) != (delta > 0):
                     against += abs(change)
-        return against <= abs(delta) + lot
+        if against <= abs(delta) + lot:
+            return True
     both = all(any(order.role is leg.role for order in asked) for leg in pair.legs)
     in_ratio = both and abs(left) <= abs(delta) + lot
     return (in_ratio or _closes(store, pair, asked)) and _reduces(pair, everything)
@@ -213,9 +211,7 @@ def _closes(store: Store, pair: Pair, asked: Sequence[Pending]) -> bool:
     for leg in pair.legs:
         taken = sum((order.qty for order in asked if order.role is leg.role), ZERO)
         left, market = abs(leg.position.qty) - taken, store.markets[leg.instrument]
-        instrument, mark = market.instrument, market.mark
-        dust = instrument.is_spot and mark is not None and left * mark < instrument.notional_min
-        if left >= instrument.lot and not dust:
+        if left >= market.instrument.lot and not is_dust(store, market, left):
             return False
     return True
 

@@ -147,10 +147,10 @@ def owned_coins(pair: PairName, selling: Decimal, owned: Decimal) -> Refused | N
 # --- feeds and clocks -------------------------------------------------------------------------------------
 
 
-def feed_age(limits: Limits, pair: PairName, age_ns: int) -> Refused | None:
-    if age_ns <= limits.feed_age_max_s * 1e9:
+def feed_age(age_max_s: float, pair: PairName, age_ns: int) -> Refused | None:
+    if age_ns <= age_max_s * 1e9:
         return None
-    return Refused("stale_feed", f"{age_ns / 1e9:.3f} s", f"{limits.feed_age_max_s:g} s", pair)
+    return Refused("stale_feed", f"{age_ns / 1e9:.3f} s", f"{age_max_s:g} s", pair)
 
 
 def clock_offset(limits: Limits, pair: PairName, offset_ns: int) -> Refused | None:

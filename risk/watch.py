@@ -4,17 +4,16 @@ A *hold* is a reason not to open anything now: a feed that is silent, an order n
 account that has not been compared. Holds are recomputed from the store whenever they are asked for and
 stored nowhere.
 
-A *mode* is latched. The program moves it only to the right, and moves it by itself in three cases: a limit
-that a price, an adoption or a new setting has passed binds the pair to REDUCE_ONLY; a pair that is
-FLATTENING and flat is HALTED; and a pair that stays naked while it is halted has that written into its
-mode's reason, once, with an alert.
+A *mode* is latched. The program moves it only to the right, and moves it by itself in two cases: a limit
+that a price, an adoption or a new setting has passed binds the pair to REDUCE_ONLY, and a pair that is
+FLATTENING and flat is HALTED.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from bot.model.commands import RaiseAlert, SetMode
+from bot.model.commands import SetMode
 from bot.model.config import Limits
 from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.instrument import unlike
@@ -22,7 +21,6 @@ from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Account, Market, OrderState, Pair, Store, live_orders_of
 from bot.model.venue_settings import account_unfit, contract_unfit
-from risk import budgets
 from risk import limits as rules
 from risk.exposure import (
     MissingData,
@@ -49,8 +47,12 @@ ALLOWED: dict[Mode, frozenset[Purpose]] = {
 _UNCERTAIN = OrderState.UNCERTAIN
 _FREE = (Mode.ACTIVE, Mode.PAUSED)
 
-NAKED_HALTED = "naked while halted"
 FLAT = "flat"  # why what was flattened is halted
+BEYOND = " is beyond "
+PASSABLE = (  # rules of limits that can be passed without an order of ours
+    "pair_notional", "gross_notional", "net_delta", "venue_notional", "liquidation_distance", "leverage",
+    "margin_ratio",
+)  # fmt: skip
 
 
 class Hold(Struct, frozen=True):
@@ -86,12 +88,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if market is None:
         return (Hold("no_book", f"{instrument_id} is not listed"),)
     limits, found = store.config.limits, []
-    heard_ns = max(market.heard_ns, market.book_seen_ns)
-    age_ns = at_ns - heard_ns if heard_ns else 0  # what was never heard has no book, and that is its hold
-    if market.book_seen_ns and not market.gapped:
-        # other streams of a feed may live on: a book that lives and has no gap is told once a heartbeat
-        age_ns = max(age_ns, at_ns - market.book_seen_ns - int(store.config.strategy.heartbeat_s * 1e9))
-    stale = rules.feed_age(limits, PairName(""), age_ns)
+    stale = rules.feed_age(limits.feed_age_max_s, PairName(""), feed_age_ns(store, market, at_ns))
     if market.ended:
         found.append(Hold("feed_ended", instrument_id))
     elif stale is not None:
@@ -102,6 +99,8 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("not_trading", f"{instrument_id} {market.status}"))
     if not market.bids or not market.asks:
         found.append(Hold("no_book", instrument_id))
+    elif market.bids[0][0] > market.asks[0][0]:
+        found.append(Hold("crossed_book", instrument_id))
     if market.mark is None:
         found.append(Hold("no_mark", instrument_id))
     if market.index is None:
@@ -109,7 +108,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if market.mark_seen_ns and stale is None and not market.ended:
         # a stream that gave a mark is told at least once a heartbeat, as books are
         age_ns = at_ns - market.mark_seen_ns - int(store.config.strategy.heartbeat_s * 1e9)
-        stale = rules.feed_age(limits, PairName(""), age_ns)
+        stale = rules.feed_age(limits.feed_age_max_s, PairName(""), age_ns)
         if stale is not None:
             found.append(Hold("stale_mark", f"{instrument_id} {stale.value}", stale.limit))
     if not has_rate(store, market.instrument.quote):
@@ -132,6 +131,18 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
     return tuple(found)
+
+
+def feed_age_ns(store: Store, market: Market, at_ns: int) -> int:
+    """Age of what is known of an instrument's book; 0 where it was never heard: that it has no book says
+    so."""
+    heard_ns = max(market.heard_ns, market.book_seen_ns)
+    age_ns = at_ns - heard_ns if heard_ns else 0
+    if market.book_seen_ns and not market.gapped:
+        # other streams of a feed may live on: a book that lives and has no gap is told once a heartbeat
+        heartbeat_ns = int(config_of(store).strategy.heartbeat_s * 1e9)
+        age_ns = max(age_ns, at_ns - market.book_seen_ns - heartbeat_ns)
+    return age_ns
 
 
 def settings_holds(store: Store, market: Market, account: Account) -> tuple[Hold, ...]:
@@ -180,17 +191,24 @@ def binding_mode(store: Store, pair: Pair) -> Mode:
     return Mode.REDUCE_ONLY if not pair.in_config and mode in _FREE else mode
 
 
-def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
-    """Changes of mode that this state calls for, each with its alert; nothing for what is latched already."""
+def passed_rule(pair: Pair) -> str:
+    """The rule whose limit bound the pair to REDUCE_ONLY, until its mode is changed; empty where none did."""
+    rule = pair.mode_reason.partition(" ")[0]
+    is_bound = pair.mode is Mode.REDUCE_ONLY and rule in PASSABLE and BEYOND in pair.mode_reason
+    return rule if is_bound else ""
+
+
+def mode_changes(store: Store, at_ns: int) -> tuple[SetMode, ...]:
+    """Changes of mode that this state calls for; nothing for what is latched already."""
     if store.config is None:
         return ()
-    out: list[SetMode | RaiseAlert] = []
+    out: list[SetMode] = []
     exposed = False
     for pair in store.pairs.values():
         mode = effective_mode(store, pair)
         if mode is Mode.HALTED:
-            _watch_halted(store, pair, at_ns, out)
-        elif pair.mode is Mode.FLATTENING and _is_gone(store, pair):
+            continue
+        if pair.mode is Mode.FLATTENING and _is_gone(store, pair):
             out.append(SetMode(pair.spec.name, Mode.HALTED, FLAT))
         elif pair.long.position.qty or pair.short.position.qty:
             exposed = exposed or mode in _FREE
@@ -198,7 +216,7 @@ def mode_changes(store: Store, at_ns: int) -> tuple[SetMode | RaiseAlert, ...]:
         out.append(SetMode("*", Mode.HALTED, FLAT))
     if exposed:
         _passed_limits(store, at_ns, store.config.limits, out)
-    return (*out, *budgets.mode_changes(store, at_ns))
+    return tuple(out)
 
 
 def _is_gone(store: Store, pair: Pair) -> bool:
@@ -206,23 +224,7 @@ def _is_gone(store: Store, pair: Pair) -> bool:
     return pair.state is PairState.FLAT and not live_orders_of(store, pair)
 
 
-def _watch_halted(store: Store, pair: Pair, at_ns: int, out: list[SetMode | RaiseAlert]) -> None:
-    """Tell once that a halted pair stays naked: its mode's reason remembers that it was told."""
-    patience_s = config_of(store).strategy.patience_s
-    is_naked = pair.naked_ns != 0 and at_ns - pair.naked_ns > patience_s * 1e9
-    told = pair.mode is Mode.HALTED and pair.mode_reason.startswith(NAKED_HALTED)
-    if is_naked == told:
-        return
-    name = pair.spec.name
-    if told:
-        out.append(SetMode(name, Mode.HALTED, "halted, no longer naked"))
-        return
-    out.append(SetMode(name, Mode.HALTED, f"{NAKED_HALTED}; {pair.mode_reason or store.mode_reason}"))
-    sentence = f"pair {name} is naked and halted: nothing will be traded until an operator changes its mode"
-    out.append(RaiseAlert(f"naked_halted:{name}", "critical", sentence))
-
-
-def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode | RaiseAlert]) -> None:
+def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode]) -> None:
     """Bind every pair that has a part in a limit that is passed."""
     parts = _parts(store)
     settled = [part for part in parts.values() if not _within_patience(store, at_ns, part.pair)]
@@ -241,9 +243,8 @@ def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode |
             broken = broken or rules.venue_notional(limits, name, ZERO, total)
         broken = broken or _passed_margin(store, pair, margins)
         if broken is not None:
-            sentence = f"{broken.rule} {broken.value} is beyond {broken.limit}"
+            sentence = f"{broken.rule} {broken.value}{BEYOND}{broken.limit}"
             out.append(SetMode(name, Mode.REDUCE_ONLY, sentence))
-            out.append(RaiseAlert(f"limit:{name}:{broken.rule}", "critical", f"pair {name}: {sentence}"))
 
 
 def _parts(store: Store) -> dict[PairName, PairExposure]:

@@ -97,7 +97,7 @@ class AccountAnswers:
                 await asyncio.sleep(PAUSE_S if attempt else 0)
                 found = await self._round(query)
                 if found is not None:
-                    self._tell(found, query.since_ns)
+                    self._tell(found)
                     return
         except Drift as drift:
             self._of.emit(ProtocolDrift(self._of.id, "account", str(drift)))
@@ -120,7 +120,7 @@ class AccountAnswers:
             self._of.emit(ProtocolDrift(self._of.id, "settings", f"refused: {error}"))
         return True
 
-    def _tell(self, found: _Found, since_ns: int) -> None:
+    def _tell(self, found: _Found) -> None:
         of = self._of
         if found.gap is not None:
             of.emit(found.gap)
@@ -132,7 +132,6 @@ class AccountAnswers:
                 of.told.refilled(fill)
             else:
                 of.emit(fill)
-        of.payments.begin(since_ns or found.report.venue_ns)
         of.positions.reported(found.report.positions)
         of.balances.clear()
         of.balances.update(found.report.balances)

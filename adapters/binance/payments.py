@@ -56,14 +56,9 @@ class Payments:
         self._positions = positions
         self._spawn = spawn
         self._emit = emit
-        self._floor_ns = 0  # nothing before it is ours to tell; 0 until the account was reported once
         self._due_ns = 0  # of the newest event whose payment is being looked for
         self._held: dict[InstrumentId, Decimal] = {}  # at that event
         self._known: dict[str, None] = {}  # transactions told
-
-    def begin(self, at_ns: int) -> None:
-        """The account was first reported as of ``at_ns``: what was paid before is in that report."""
-        self._floor_ns = self._floor_ns or at_ns
 
     @property
     def sought(self) -> bool:
@@ -72,11 +67,10 @@ class Payments:
 
     def due(self, venue_ns: int) -> None:
         """The stream says that something was paid at ``venue_ns``: look until it is listed."""
-        if self._floor_ns:
-            if not self._due_ns:
-                self._spawn(self._look())
-            self._due_ns = max(self._due_ns, venue_ns)
-            self._held = {name: self._positions.qty(name) for name in self._instruments}
+        if not self._due_ns:
+            self._spawn(self._look())
+        self._due_ns = max(self._due_ns, venue_ns)
+        self._held = {name: self._positions.qty(name) for name in self._instruments}
 
     async def _look(self) -> None:
         for pause_s in PAUSES_S:
@@ -102,12 +96,11 @@ class Payments:
         return is_new
 
     async def since(self, since_ns: int, until_ns: int) -> list[Payment]:
-        """Every payment from ``since_ns`` to ``until_ns``, each once, but for what was before the account's
-        first report and what the venue keeps no more.
+        """Every payment from ``since_ns`` to ``until_ns``, each once, but for what the venue keeps no more.
 
         Raises one of `kept.NO_SOCKET`.
         """
-        from_ns = max(self._floor_ns, since_ns, until_ns - KEPT_NS)
+        from_ns = max(since_ns, until_ns - KEPT_NS)
         rows: dict[str, Income] = {}
         while from_ns < until_ns:
             to_ns = min(from_ns + WINDOW_NS, until_ns)

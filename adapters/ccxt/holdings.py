@@ -52,11 +52,13 @@ class Holdings:
         try:
             for leg in legs:
                 await self._tell_trades(leg, query)
-                await self._tell_funding(leg, query.since_ns)
+            told: set[tuple[str, str]] = set()
+            await self._tell_funding(legs, query.since_ns, told)
             for _ in range(_GATHERINGS):
-                before = self._desk.stirred.get(query.account, 0)
+                stirred = self._desk.stirred.get(query.account, 0)
                 report = await self._report(query, legs)
-                if self._desk.stirred.get(query.account, 0) == before:
+                is_paid = await self._tell_funding(legs, query.since_ns, told)
+                if not is_paid and self._desk.stirred.get(query.account, 0) == stirred:
                     self._emit(report)
                     return
         except self._failures as error:
@@ -126,12 +128,24 @@ class Holdings:
                 self._desk.on_order(leg, order)
             self._desk.on_trade(leg, trade)
 
-    async def _tell_funding(self, leg: Leg, since_ns: int) -> None:
-        """Funding payments since a time.  A venue's row states its amount and moment; rate and mark are those
-        of the settlement, and the quantity is what all of them say."""
-        if not leg.market["swap"] or not self._exchange.has["fetchFundingHistory"] or not since_ns:
-            return
-        for row in await self._payments(leg, since_ns // _MS):
+    async def _tell_funding(self, legs: Sequence[Leg], since_ns: int, told: set[tuple[str, str]]) -> bool:
+        """Tell the funding payments since a time that are not among ``told``, and add them; whether there
+        were any.  One that is listed only after a wallet was read may be in it or not."""
+        if not self._exchange.has["fetchFundingHistory"] or not since_ns:
+            return False
+        before = len(told)
+        for leg in legs:
+            if leg.market["swap"]:
+                listed = await self._payments(leg, since_ns // _MS)
+                rows = {(leg.symbol, str(row["id"])): row for row in listed}
+                await self._tell_payments(leg, [row for name, row in rows.items() if name not in told])
+                told.update(rows)
+        return len(told) > before
+
+    async def _tell_payments(self, leg: Leg, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A venue's row states its amount and moment; rate and mark are those of the settlement, and the
+        quantity is what all of them say."""
+        for row in rows:
             at_ms = int(row["timestamp"])
             rate, mark = await self._settlement(leg, at_ms)
             amount = number(row["amount"])

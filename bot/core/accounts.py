@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import orders
+from bot.core import orders, shortfall
 from bot.core.booking import (
     book_forced,
     book_funding,
@@ -61,10 +61,15 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
                 unknown_order(store, name)
             touched.update(dict.fromkeys(store.pairs, False))
         case BalanceSeen():
-            store.accounts[fact.account].balances[fact.asset] = fact.balance
+            account = store.accounts[fact.account]
+            account.moved = account.moved or account.balances.get(fact.asset) != fact.balance
+            account.balances[fact.asset] = fact.balance
         case PositionSeen():
             owner = store.accounts[store.markets[fact.instrument].instrument.account]
-            owner.positions[fact.instrument] = Position(fact.qty, fact.cost)
+            held = Position(fact.qty, fact.cost)
+            owner.moved = owner.moved or owner.positions.get(fact.instrument) != held
+            owner.positions[fact.instrument] = held
+            shortfall.position_seen(store, at_ns, owner, fact)
         case FundingPaid():
             book_funding(store, fact)
             touch(store, fact.instrument, touched)
@@ -76,10 +81,10 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
         case MarginCalled():
             touched.update(dict.fromkeys(store.pairs, False))
         case AdoptionOrdered():
-            account = store.accounts.get(fact.account)
-            if account is not None:
-                account.adopting = f"{fact.actor}: {fact.reason}"
-                account.reconciled, account.asked_ns, account.differences = False, 0, ()
+            adopted = store.accounts.get(fact.account)
+            if adopted is not None:
+                adopted.adopting = f"{fact.actor}: {fact.reason}"
+                adopted.reconciled, adopted.asked_ns, adopted.differences = False, 0, ()
         case HistoryGapped():
             store.accounts[fact.account].adopting = "the venue keeps no payments of that time any more"
         case AccountTouched():
@@ -110,6 +115,9 @@ def fold_channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) ->
             known.pop(fact.channel, None)
         if fact.channel is Channel.PRIVATE:
             account.reconciled, account.asked_ns = False, 0
+            for order in live_orders(store):
+                if store.markets[order.instrument].instrument.account == fact.account:
+                    order.ask_ns = at_ns
         return
     account.lost[fact.channel] = fact.reason
     account.lost_ns.setdefault(fact.channel, at_ns)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot.core import ledger, recon, views
-from bot.core.orders import BrokenInvariant
+from bot.core import ledger, recon, shortfall, views
 from bot.model.facts import (
     AccountReported,
     ForcedFilled,
@@ -27,12 +26,16 @@ _PAYMENTS = {InterestCharged: "interest", InsuranceCharged: "insurance", Transfe
 
 
 def book_once(store: Store, account: AccountId, key: str, venue_ns: int) -> bool:
-    """True for the first fact of this key: venues tell things twice, the books hear them once."""
+    """True for the first fact of this key: venues tell things twice, the books hear them once.
+
+    What is told before an account's first report is in that report: its key is known then, nothing is booked.
+    """
     key = _in_epoch(store, account, key)
     if key in store.trades:
         return False
     store.trades[key] = venue_ns
-    return True
+    store.accounts[account].moved = True
+    return store.accounts[account].baseline is not None
 
 
 def forget_orders(store: Store, at_ns: int) -> None:
@@ -80,23 +83,24 @@ def _in_epoch(store: Store, account: AccountId, key: str) -> str:
     return f"{epoch} {key}" if epoch else key
 
 
-def is_booked(store: Store, fact: ForcedFilled) -> bool:
-    """Whether an execution nobody ordered is in the books."""
+def is_booked(store: Store, fact: OrderFilled | ForcedFilled) -> bool:
+    """Whether an execution is in the books."""
     account = account_of(fact.instrument)
-    return account in store.accounts and _in_epoch(store, account, _forced_key(fact)) in store.trades
+    key = _fill_key(fact) if isinstance(fact, OrderFilled) else _forced_key(fact)
+    return account in store.accounts and _in_epoch(store, account, key) in store.trades
+
+
+def _fill_key(fact: OrderFilled) -> str:
+    return f"{fact.instrument} {fact.trade_id} {fact.client_id}"
 
 
 def _forced_key(fact: ForcedFilled) -> str:
     return f"{fact.instrument} {fact.trade_id} forced"
 
 
-def book_fill(store: Store, order: Order, fact: OrderFilled) -> bool:
-    """One execution of an order of ours, whatever state the order is in; false when it is known already."""
-    key = f"{fact.instrument} {fact.trade_id} {fact.client_id}"
-    if not book_once(store, account_of(fact.instrument), key, fact.venue_ns):
-        return False
-    if fact.instrument != order.instrument or fact.side is not order.side:
-        raise BrokenInvariant(f"order {order.client_id}: a fill names another instrument or side")
+def book_fill(store: Store, order: Order, fact: OrderFilled) -> None:
+    """One execution of an order of ours that is not booked yet, whatever state the order is in."""
+    book_once(store, account_of(fact.instrument), _fill_key(fact), fact.venue_ns)
     ledger.filled(store, fact, order.arrival_mid)
     order.filled_qty += fact.qty
     market = store.markets[fact.instrument]
@@ -104,7 +108,6 @@ def book_fill(store: Store, order: Order, fact: OrderFilled) -> bool:
     instrument = market.instrument
     leg = store.pairs[order.pair].leg(order.role)
     _fill_leg(leg, instrument, fact)
-    return True
 
 
 def book_forced(store: Store, fact: ForcedFilled) -> None:
@@ -134,7 +137,7 @@ def book_funding(store: Store, fact: FundingPaid) -> None:
     for name in store.routes.pairs_of.get(fact.instrument, ()):
         for leg in store.pairs[name].legs:
             if leg.instrument == fact.instrument:
-                leg.coin_cash += fact.amount
+                leg.coin_cash += fact.amount if fact.asset == instrument.base else ZERO
                 return
 
 
@@ -172,6 +175,7 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     """A whole wallet.  The first report is the baseline; every later one is compared with the ledger."""
     account = store.accounts[fact.account]
     account.asked_ns, account.reported_ns, account.told_ns = 0, at_ns, fact.venue_ns
+    account.moved = False
     account.balances = dict(fact.balances)
     account.positions = {held.instrument: Position(held.qty, held.cost) for held in fact.positions}
     account.foreign = fact.foreign_orders
@@ -184,11 +188,16 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
             if held.instrument in store.markets
         }
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
-    elif account.adopting:
-        account.begun_ns = fact.venue_ns
-        ledger.adopted(store, fact.account, fact.balances, fact.positions)
-        _adopt_legs(store, account, fact)
+    else:
+        shrunk = shortfall.is_settled(store, account, fact)
+        account.adopted = tuple(account.shrunk) if shrunk else ()
+        if account.adopting or shrunk:
+            account.begun_ns = fact.venue_ns
+            ledger.adopted(store, fact.account, fact.balances, fact.positions)
+            _adopt_legs(store, account, fact)
+            account.shrunk = {}
     account.adopting = ""
+    shortfall.measure(store, account, fact)
     account.differences = recon.compare(store, account, fact)
     account.reconciled = not account.differences
     if account.reconciled:

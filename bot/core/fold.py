@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import orders, pairs, spending
+from bot.core import border, orders, pairs, shortfall, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
-from bot.core.marks import fold_book, fold_mark, fold_rate
+from bot.core.marks import fold_book, fold_mark, fold_rate, is_back
 from bot.core.pairs import set_mode
-from bot.core.routes import Touched, boot, list_instrument, touch
+from bot.core.routes import Touched, boot, list_instrument, rearm_account, rearm_instrument, touch
 from bot.model.commands import (
     AnyCommand,
     CancelOrder,
@@ -64,7 +64,8 @@ from bot.model.facts import (
 from bot.model.ids import ClientId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Order, OrderState, Store
+from bot.model.store import Account, Order, OrderState, StandingAlert, Store
+from risk.fuse import REFUSED
 
 TRADING = "TRADING"
 MINUTE_NS = 60_000_000_000
@@ -80,9 +81,12 @@ def refold(store: Store, entry: Entry) -> None:
 def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
     """Apply a batch, in order; returns the pairs it concerns, in order of first mention.
 
-    Raises `BrokenInvariant` for a fact that cannot be: the program must stop there.
+    What a venue says against what is known is refused (`border`).  Raises `BrokenInvariant` for what we say
+    ourselves that cannot be: the program must stop there.
     """
     store.now_ns = at_ns
+    if store.contradictions:
+        store.contradictions = ()
     touched: Touched = {}
     for pair in store.pairs.values():
         if pair.moves:
@@ -110,13 +114,17 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
         _order(store, at_ns, fact, touched)
         if fact.client_id in store.live and not store.orders[fact.client_id].state.is_live:
             del store.live[fact.client_id]
-    else:
+    elif border.admit_account(store, fact, at_ns):
         fold_account(store, at_ns, fact, touched)
 
 
 def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
+    if not border.admit_market(store, fact):
+        return
     match fact:
         case BookSeen():
+            if is_back(store, fact):
+                rearm_instrument(store, fact.instrument)
             fold_book(store, fact)
         case MarkSeen():
             fold_mark(store, fact)
@@ -126,6 +134,7 @@ def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
             market.heard_ns = max(market.heard_ns, fact.seen_ns)
         case BookGapped():
             store.markets[fact.instrument].gapped = True
+            rearm_instrument(store, fact.instrument)
         case FundingSettled():
             settled = store.markets.get(fact.instrument)
             if settled is not None:
@@ -151,12 +160,17 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             return
         case ChannelLost() | ChannelOpened():
             fold_channel(store, at_ns, fact)
+            rearm_account(store, fact.account)
         case Booted():
             boot(store, at_ns, fact)
         case InstrumentListed():
-            list_instrument(store, fact)
+            if border.admit_listing(store, fact):
+                list_instrument(store, fact)
+                rearm_instrument(store, fact.instrument.id)
         case ModeOrdered():
-            set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}")
+            set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}", ordered=True)
+            for pair in store.pairs.values():
+                pairs.rearm(pair)
             if fact.mode is Mode.ACTIVE:
                 spending.resume(store, fact.scope)
         case FeedEnded():
@@ -175,10 +189,12 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             listed = store.markets.get(fact.instrument)
             if listed is not None:
                 listed.status = "" if fact.status == TRADING else fact.status
+                rearm_instrument(store, fact.instrument)
         case Throttled():
             throttled = store.accounts.get(fact.account)
             if throttled is not None:
                 throttled.throttled_ns = max(throttled.throttled_ns, fact.until_ns)
+                rearm_account(store, fact.account)
         case _:
             assert_never(fact)
     touched.update(dict.fromkeys(store.pairs, False))
@@ -198,17 +214,35 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 order = store.orders[command.client_id]
                 order.ask_ns = at_ns + _reask_ns(store)
             case QueryAccount():
-                store.accounts[command.account].asked_ns = at_ns
+                account = store.accounts[command.account]
+                account.asked_ns = at_ns
+                if account.baseline is None:
+                    account.listed_from_ns = command.since_ns
             case SetMode():
                 set_mode(store, command.scope, command.mode, command.reason)
             case NoteIdle():
                 pair = store.pairs[command.pair]
+                if command.reason != pair.idle:
+                    pair.idle_ns = at_ns
                 pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
+                pairs.noted(pair, command.reason, at_ns)
                 spending.close_entries(pair, command.reason, at_ns)
             case RaiseAlert():
-                pass  # for people: the store does not change
+                _told(store, at_ns, command)
             case _:
                 assert_never(command)
+
+
+def _told(store: Store, at_ns: int, alert: RaiseAlert) -> None:
+    """A condition stands from the first time it is told until its end is told."""
+    standing = store.alerts.get(alert.key)
+    if alert.severity == "info":
+        store.alerts.pop(alert.key, None)
+    elif standing is not None:
+        standing.severity, standing.text, standing.told_ns = alert.severity, alert.text, at_ns
+        standing.count += 1
+    elif alert.stands:
+        store.alerts[alert.key] = StandingAlert(alert.severity, alert.text, at_ns, at_ns)
 
 
 def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
@@ -233,7 +267,7 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
     store.next_order += 1
     if command.purpose is Purpose.ENTER:
         store.opening_ns = (*(ns for ns in store.opening_ns if ns > at_ns - MINUTE_NS), at_ns)
-    pairs.sent(store.pairs[command.pair], command, at_ns)
+    pairs.sent(store, store.pairs[command.pair], command, at_ns)
 
 
 def _tick(store: Store, at_ns: int, fact: Tick) -> None:
@@ -258,15 +292,23 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
     touched[order.pair] = False
     match fact:
         case OrderFilled():
-            if book_fill(store, order, fact):
+            if border.admit_fill(store, order, fact, at_ns):
+                book_fill(store, order, fact)
                 spending.count_fill(store, order, fact, at_ns)
                 orders.filled(order, at_ns)
+                pairs.filled(store.pairs[order.pair])
         case OrderAccepted():
             orders.accepted(order, fact, at_ns)
+            if Channel.PRIVATE in _account_of(store, order).lost:
+                order.ask_ns = at_ns  # no stream will tell its fills
         case OrderRejected():
             if order.state.is_live:
                 orders.rejected(order, fact, at_ns)
-                spending.count_refusal(store, order, at_ns)
+                if fact.code == REFUSED:
+                    pairs.withdrawn(store.pairs[order.pair], order)
+                else:
+                    spending.count_refusal(store, order, at_ns)
+                    shortfall.refused(store, at_ns, order)
         case OrderCanceled() | OrderExpired():
             orders.ended(order, fact, at_ns)
         case CancelRejected():
@@ -275,20 +317,25 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
             orders.uncertain(order, fact, at_ns)
         case OrderReported():
             if orders.is_of(order, fact):
-                orders.reported(order, fact, at_ns)
+                if border.admit_report(store, order, fact, at_ns):
+                    orders.reported(order, fact, at_ns)
             else:
                 reason = f"order {order.client_id}: the venue reports another order under this id"
                 set_mode(store, "*", Mode.HALTED, reason)
         case OrderNotFound():
-            account = store.accounts[store.markets[order.instrument].instrument.account]
+            account = _account_of(store, order)
             if Channel.PRIVATE in account.lost:  # nobody would have told us of a fill
-                order.ask_ns, order.not_found = at_ns, 0
+                order.not_found = 0
                 return
             window_s = store.config.strategy.receive_window_s if store.config else 0.0
             # it was sent by our clock and is answered by the venue's, which may be ahead
             orders.not_found(order, fact, at_ns, int(window_s * 1e9) + max(0, account.offset_ns))
         case _:
             assert_never(fact)
+
+
+def _account_of(store: Store, order: Order) -> Account:
+    return store.accounts[store.markets[order.instrument].instrument.account]
 
 
 def _reask_ns(store: Store) -> int:

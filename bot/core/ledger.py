@@ -54,17 +54,17 @@ def credit(ledger: Ledger, account: AccountId, asset: str, amount: Decimal) -> N
 
 
 def price_of(ledger: Ledger, asset: str) -> Decimal:
-    """An asset's price in NAV currency; money that came in an asset without a price is a broken invariant,
-    because nothing may trade before every asset it touches has one."""
+    """An asset's price in NAV currency, where an order of ours made money of it: without one that is a broken
+    invariant, because nothing may trade before every asset it touches has a price."""
     price = ledger.price.get(asset)
     if price is None:
         raise BrokenInvariant(f"ledger: {asset} has no price in NAV currency")
     return price
 
 
-def _charge_price(ledger: Ledger, asset: str) -> Decimal:
-    """A charge may be paid in a token that nothing here prices: then the token is no part of NAV, and what
-    is paid in it is not either."""
+def _price_if_any(ledger: Ledger, asset: str) -> Decimal:
+    """A venue may move money in an asset that nothing here prices: then the asset is no part of NAV, and what
+    is moved in it is not either.  With its first price it comes into view as a transfer."""
     return ledger.price.get(asset, ZERO)
 
 
@@ -76,11 +76,11 @@ def asset_repriced(store: Store, asset: str, price: Decimal, by_fx: bool = False
     if not ledger.opened or before == price:
         return
     cash = sum((wallet.get(asset, ZERO) for wallet in ledger.cash.values()), ZERO)
+    in_contracts = _unrealised_in(store, asset)
     if before is None:
-        ledger.total.transfers += cash * price
+        ledger.total.transfers += (cash + in_contracts) * price
         return
     change = price - before
-    in_contracts = _unrealised_in(store, asset)
     if by_fx:
         ledger.total.quote_fx += (cash + in_contracts) * change
         return
@@ -96,12 +96,14 @@ def instrument_remarked(store: Store, instrument: Instrument, mark: Decimal) -> 
     after = reference_per_qty(instrument, mark)
     ledger.per_qty[instrument.id] = after
     held = ledger.positions.get(instrument.id)
-    if not ledger.opened or before is None or held is None or held.qty == 0:
+    if not ledger.opened or held is None or held.qty == 0:
         return
-    change = unrealised(instrument, held.qty, held.cost, after) - unrealised(
-        instrument, held.qty, held.cost, before
-    )
-    ledger.total.basis += change * price_of(ledger, instrument.margin_asset)
+    price = _price_if_any(ledger, instrument.margin_asset)
+    worth = unrealised(instrument, held.qty, held.cost, after)
+    if before is None:  # a position that stood there before its contract had a mark comes into view
+        ledger.total.transfers += worth * price
+        return
+    ledger.total.basis += (worth - unrealised(instrument, held.qty, held.cost, before)) * price
 
 
 def filled(store: Store, fact: OrderFilled, arrival_mid: Decimal) -> None:
@@ -114,33 +116,35 @@ def filled(store: Store, fact: OrderFilled, arrival_mid: Decimal) -> None:
     at_mid = unrealised(instrument, qty, cost, reference_per_qty(instrument, arrival_mid)) * settle_price
     ledger.total.slippage += at_mid
     ledger.total.basis += _value_at_mark(ledger, instrument, qty, cost) - at_mid
-    ledger.total.fees -= fact.fee * _charge_price(ledger, fact.fee_asset)
+    ledger.total.fees -= fact.fee * _price_if_any(ledger, fact.fee_asset)
 
 
 def forced(store: Store, fact: ForcedFilled) -> None:
-    """Book a fill that no order of ours asked for: all of its effect is `adl`."""
-    instrument = store.markets[fact.instrument].instrument
+    """Book a fill that no order of ours asked for: all of its effect is `adl`.  It may be the first that is
+    told of its contract: then its price is the mark."""
+    ledger, instrument = store.ledger, store.markets[fact.instrument].instrument
+    if not instrument.is_spot and instrument.id not in ledger.per_qty:
+        instrument_remarked(store, instrument, fact.price)
     qty = fact.qty * fact.side.sign
     cost = _book_fill(store, instrument, qty, fact)
-    ledger = store.ledger
     ledger.total.adl += _value_at_mark(ledger, instrument, qty, cost)
-    ledger.total.adl -= fact.fee * _charge_price(ledger, fact.fee_asset)
+    ledger.total.adl -= fact.fee * _price_if_any(ledger, fact.fee_asset)
 
 
 def funded(store: Store, fact: FundingPaid) -> None:
     account = store.markets[fact.instrument].instrument.account
     credit(store.ledger, account, fact.asset, fact.amount)
-    store.ledger.total.funding += fact.amount * price_of(store.ledger, fact.asset)
+    store.ledger.total.funding += fact.amount * _price_if_any(store.ledger, fact.asset)
 
 
 def charged(store: Store, fact: InterestCharged) -> None:
     credit(store.ledger, fact.account, fact.asset, -fact.amount)
-    store.ledger.total.borrow -= fact.amount * _charge_price(store.ledger, fact.asset)
+    store.ledger.total.borrow -= fact.amount * _price_if_any(store.ledger, fact.asset)
 
 
 def insured(store: Store, fact: InsuranceCharged) -> None:
     credit(store.ledger, fact.account, fact.asset, -fact.amount)
-    store.ledger.total.adl -= fact.amount * _charge_price(store.ledger, fact.asset)
+    store.ledger.total.adl -= fact.amount * _price_if_any(store.ledger, fact.asset)
 
 
 def transferred(store: Store, fact: Transferred) -> None:
@@ -215,17 +219,18 @@ def _book_fill(
 def _value_at_mark(ledger: Ledger, instrument: Instrument, qty: Decimal, cost: Decimal) -> Decimal:
     """What a fill did to NAV before its fee, with the position it made valued at the mark."""
     if instrument.is_spot:
-        return qty * price_of(ledger, instrument.base) - cost * price_of(ledger, instrument.quote)
+        base, quote = (_price_if_any(ledger, asset) for asset in (instrument.base, instrument.quote))
+        return qty * base - cost * quote
     value = unrealised(instrument, qty, cost, ledger.per_qty[instrument.id])
-    return value * price_of(ledger, instrument.margin_asset)
+    return value * _price_if_any(ledger, instrument.margin_asset)
 
 
 def _unrealised_in(store: Store, asset: str) -> Decimal:
     """Unrealised profit of all contracts that settle in ``asset``."""
     ledger, total = store.ledger, ZERO
     for name in store.routes.margined_in.get(asset, ()):
-        held = ledger.positions.get(name)
-        if held is not None and held.qty != 0:
+        held, per_qty = ledger.positions.get(name), ledger.per_qty.get(name)
+        if held is not None and held.qty != 0 and per_qty is not None:
             instrument = store.markets[name].instrument
-            total += unrealised(instrument, held.qty, held.cost, ledger.per_qty[name])
+            total += unrealised(instrument, held.qty, held.cost, per_qty)
     return total

@@ -29,9 +29,16 @@ def fold_book(store: Store, fact: BookSeen) -> None:
     if market.instrument.is_spot:
         _set_mark(store, market, middle)
         if by_mid:
-            _index_from_spot(store, market, middle)
+            _index_from_spot(store, market, middle, fact.seen_ns)
     elif by_mid and market.mark_seen_ns == 0:
         _set_mark(store, market, middle)
+
+
+def is_back(store: Store, fact: BookSeen) -> bool:
+    """Whether a book can be believed that could not be before: it was bridged, or heard again."""
+    market, config = store.markets[fact.instrument], store.config
+    age_max_s = config.limits.feed_age_max_s + config.strategy.heartbeat_s if config is not None else 0.0
+    return market.gapped or fact.seen_ns - market.book_seen_ns > age_max_s * 1e9
 
 
 def fold_mark(store: Store, fact: MarkSeen) -> None:
@@ -47,10 +54,10 @@ def fold_mark(store: Store, fact: MarkSeen) -> None:
     if mark is not None:
         _set_mark(store, market, mark)
     if index is None and reference == "mid" and not market.instrument.is_spot:
-        _index_by_mid(store, market)
+        _index_by_mid(store, market, fact.seen_ns)
     if index is not None:
-        market.index = index
-        _index_to_spot(store, market, index)
+        _set_index(market, index, fact.seen_ns)
+        _index_to_spot(store, market, index, fact.seen_ns)
 
 
 def fold_rate(store: Store, fact: RateSeen) -> None:
@@ -78,6 +85,10 @@ def _set_mark(store: Store, market: Market, mark: Decimal) -> None:
         _price_asset(store, market, by_fx=False)
 
 
+def _set_index(market: Market, index: Decimal, seen_ns: int) -> None:
+    market.index, market.index_ns = index, seen_ns
+
+
 def _price_asset(store: Store, market: Market, by_fx: bool) -> None:
     quote_price = store.ledger.price.get(market.instrument.quote)
     if quote_price is not None and market.mark is not None:
@@ -95,20 +106,20 @@ def _others(store: Store, instrument: InstrumentId) -> list[Market]:
     return found
 
 
-def _index_from_spot(store: Store, spot: Market, middle: Decimal) -> None:
+def _index_from_spot(store: Store, spot: Market, middle: Decimal, seen_ns: int) -> None:
     """The spot leg's mid stands in for the index of contracts whose stream has none, and for its own."""
     if not any(
         other.index is not None and other.mark_seen_ns for other in _others(store, spot.instrument.id)
     ):
-        spot.index = middle
+        _set_index(spot, middle, seen_ns)
     for other in _others(store, spot.instrument.id):
         if other.mark_seen_ns == 0 and not other.instrument.is_spot:
             rate = views.quote_rate(store, spot.instrument.quote, other.instrument.quote)
             if rate is not None:
-                other.index = middle * Decimal(repr(rate))
+                _set_index(other, middle * Decimal(repr(rate)), seen_ns)
 
 
-def _index_by_mid(store: Store, contract: Market) -> None:
+def _index_by_mid(store: Store, contract: Market, seen_ns: int) -> None:
     """The same for a contract whose stream has marks alone, whenever it says one."""
     for spot in _others(store, contract.instrument.id):
         middle = views.mid(spot)
@@ -116,23 +127,23 @@ def _index_by_mid(store: Store, contract: Market) -> None:
             continue
         rate = views.quote_rate(store, spot.instrument.quote, contract.instrument.quote)
         if rate is not None:
-            contract.index = middle * Decimal(repr(rate))
+            _set_index(contract, middle * Decimal(repr(rate)), seen_ns)
         if spot.index is None or len(_others(store, spot.instrument.id)) == 1:
-            spot.index = middle
+            _set_index(spot, middle, seen_ns)
         return
 
 
-def _index_to_spot(store: Store, contract: Market, index: Decimal) -> None:
+def _index_to_spot(store: Store, contract: Market, index: Decimal, seen_ns: int) -> None:
     """A contract's index is its spot leg's too; a contract of the same quote currency has precedence."""
     for other in _others(store, contract.instrument.id):
         if not other.instrument.is_spot:
             continue
         if other.instrument.quote == contract.instrument.quote:
-            other.index = index
+            _set_index(other, index, seen_ns)
         elif not any(
             peer.instrument.quote == other.instrument.quote and peer.index is not None
             for peer in _others(store, other.instrument.id)
         ):
             rate = views.quote_rate(store, contract.instrument.quote, other.instrument.quote)
             if rate is not None:
-                other.index = index * Decimal(repr(rate))
+                _set_index(other, index * Decimal(repr(rate)), seen_ns)

@@ -82,6 +82,14 @@ def uncertain(order: Order, fact: OrderUncertain, at_ns: int) -> None:
         order.not_found = 0
 
 
+def contradicted(order: Order, at_ns: int, reason: str) -> None:
+    """The venue said something of it that cannot be: it is asked what is true, once for all that it says."""
+    order.contradicted += 1
+    if order.state.is_live and order.state is not OrderState.UNCERTAIN:
+        move(order, OrderState.UNCERTAIN, at_ns, reason)
+        order.ask_ns, order.not_found = at_ns, 0
+
+
 def filled(order: Order, at_ns: int) -> None:
     """Called after ``filled_qty`` grew.  An uncertain order waits for its report even when it is full."""
     if order.filled_qty > order.qty:
@@ -95,13 +103,12 @@ def filled(order: Order, at_ns: int) -> None:
 
 def is_of(order: Order, fact: OrderReported) -> bool:
     """Whether a report speaks of this order: one that does not is somebody else's, and everything halts."""
-    return (fact.instrument, fact.side, fact.qty) == (order.instrument, order.side, order.qty)
+    is_same = (fact.instrument, fact.side) == (order.instrument, order.side)
+    return is_same and fact.qty.is_finite() and fact.qty == order.qty
 
 
 def reported(order: Order, fact: OrderReported, at_ns: int) -> None:
-    """A query's answer.  Raises `BrokenInvariant` when it counts fills that were not told before it."""
-    if fact.filled_qty > order.filled_qty:
-        raise BrokenInvariant(f"order {order.client_id}: report counts fills that were not told before it")
+    """A query's answer."""
     order.venue_order_id = fact.venue_order_id
     order.not_found = 0
     if not order.state.is_live:

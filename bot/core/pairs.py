@@ -4,27 +4,25 @@
      any state ──► LEGGED ──► HEDGED | FLAT
 
 Orders sent move a pair to the right (`sent`); fills, ends of orders and the passing of time move it on
-(`settle`), once per batch. A pair is *naked* while its delta is beyond one lot of its coarser leg (while it
-is held, beyond its drift band), and LEGGED once it has been so for longer than its patience: from then on
-it is repaired, or unwound, before anything else.
+(`settle`), once per batch. A pair is *naked* while its legs are not in ratio (`risk.ratio`), and LEGGED
+once it has been so for longer than its patience: from then on it is repaired, or unwound, before anything
+else.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from bot.core import spending
 from bot.core.orders import BrokenInvariant
-from bot.core.views import drift_band_base
 from bot.model.commands import PlaceOrder
+from bot.model.config import Config
 from bot.model.ids import PairName
-from bot.model.instrument import Position
-from bot.model.money import ZERO, exact
 from bot.model.pair import Mode, PairState, Purpose
-from bot.model.store import Market, Move, Pair, Store, live_orders_of
-from risk.exposure import pair_delta_base, tolerance_base
+from bot.model.store import Move, Order, Pair, Store, live_orders_of
+from risk.ratio import in_ratio
+from risk.tradable import is_dust
 
 FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
+BEYOND_COLLAR = "beyond_exit_collar"
 AT_REST = (FLAT, HEDGED)  # states that time alone does not end, unless the pair is naked
 
 LEGAL: dict[PairState, tuple[PairState, ...]] = {
@@ -45,49 +43,43 @@ def move(pair: Pair, state: PairState, at_ns: int, why: str) -> None:
     pair.since_ns = at_ns
 
 
-def set_mode(store: Store, scope: str, mode: Mode, reason: str) -> None:
-    """Latch the mode of a pair, or of everything where ``scope`` is ``*``."""
+def set_mode(store: Store, scope: str, mode: Mode, reason: str, *, ordered: bool = False) -> None:
+    """Latch the mode of a pair, or of everything where ``scope`` is ``*``; ``ordered``: by an operator."""
     if scope == "*":
-        store.mode, store.mode_reason = mode, reason
+        store.mode, store.mode_reason, store.mode_ordered = mode, reason, ordered
     elif scope in store.pairs:
         pair = store.pairs[PairName(scope)]
         pair.mode, pair.mode_reason = mode, reason
 
 
-def is_dust(market: Market, qty: Decimal) -> bool:
-    """Too little for the venue to trade: a named residual, not a position.  A contract is never dust, because
-    what reduces a position may be of any size."""
-    instrument = market.instrument
-    if not instrument.is_spot:
-        return qty == 0
-    size = abs(qty)
-    if size < instrument.lot or size < instrument.qty_min:
-        return True
-    return market.mark is not None and size * market.mark < instrument.notional_min
-
-
 def is_flat(store: Store, pair: Pair) -> bool:
-    """No contract is open and what spot is left is dust, or only offsets coins the inverse leg lost; spot
-    that falls short of those coins by no more than a lot is flat as well: no order would bring them back."""
-    coin_cash = pair.long.coin_cash + pair.short.coin_cash
-    for leg in pair.legs:
-        market = store.markets[leg.instrument]
-        qty = leg.position.qty
-        if market.instrument.is_spot and coin_cash < 0:
-            qty += coin_cash
-            if -tolerance_base(store, pair) <= qty < 0:
-                continue
-        if not is_dust(market, qty):
-            return False
-    return True
+    """No contract is open and what coins are left are dust.  Coins that an inverse leg earned or lost are the
+    pair's residual, a figure of its own."""
+    at_rest = pair.state is FLAT
+    return all(
+        is_dust(store, store.markets[leg.instrument], leg.position.qty, at_rest=at_rest) for leg in pair.legs
+    )
 
 
-def sent(pair: Pair, command: PlaceOrder, at_ns: int) -> None:
+def completions(config: Config) -> int:
+    """Orders that an entry may send to complete its missing leg; the second leg of ``sequenced`` is the
+    first."""
+    return config.strategy.repair_attempts + (1 if config.strategy.leg_policy == "sequenced" else 0)
+
+
+def tries_max(config: Config, pair: Pair, growing: bool) -> int:
+    """Fruitless attempts in one leg after which the other one is tried first."""
+    entering = growing and pair.growing
+    return max(1, completions(config) if entering else config.strategy.repair_attempts)
+
+
+def sent(store: Store, pair: Pair, command: PlaceOrder, at_ns: int) -> None:
     """An order of this pair left."""
     pair.why = command.why
     match command.purpose:
         case Purpose.ENTER:
             pair.clip_ns = at_ns
+            pair.collar_ns = pair.fruitless = 0
             if pair.state in (FLAT, HEDGED):
                 if pair.state is FLAT:
                     pair.entered_ns = at_ns
@@ -96,16 +88,61 @@ def sent(pair: Pair, command: PlaceOrder, at_ns: int) -> None:
                 pair.spending.given_back = False
             pair.growing = True
         case Purpose.EXIT:
+            if pair.clip_ns != at_ns:  # a group counts once
+                pair.fruitless += 1
             pair.clip_ns = at_ns
             if pair.state is HEDGED:
                 move(pair, EXITING, at_ns, type(command.why).__name__)
             pair.repairs = 0
             pair.growing = False
         case Purpose.REPAIR | Purpose.UNWIND:
-            pair.repairs += 1
-            pair.repair_ns = at_ns
+            _tried(store, pair, command, at_ns)
         case Purpose.DRIFT:
             pair.repair_ns = at_ns
+            pair.fruitless += 1
+
+
+def _tried(store: Store, pair: Pair, command: PlaceOrder, at_ns: int) -> None:
+    """One more attempt to bring a hedge back; where its leg had all of its round, a new round begins."""
+    grows = command.side is command.role.opening_side
+    tries = pair.grow_tries if grows else pair.shrink_tries
+    if store.config is not None and tries >= tries_max(store.config, pair, grows):
+        pair.rounds += 1
+        pair.grow_tries = pair.shrink_tries = 0
+    if grows:
+        pair.grow_tries += 1
+    else:
+        pair.shrink_tries += 1
+    pair.repairs += 1
+    pair.fruitless += 1
+    pair.repair_ns = at_ns
+
+
+def filled(pair: Pair) -> None:
+    """Something of this pair was executed: what was tried in vain before is no measure any more."""
+    pair.grow_tries = pair.shrink_tries = pair.rounds = pair.fruitless = pair.collar_ns = 0
+
+
+def rearm(pair: Pair) -> None:
+    """What a rule forbade may be allowed again: the round begins with the shortest pause."""
+    pair.grow_tries = pair.shrink_tries = pair.rounds = 0
+
+
+def withdrawn(pair: Pair, order: Order) -> None:
+    """The fuse refused an order of this pair, which never left: that was no attempt."""
+    if order.purpose in (Purpose.REPAIR, Purpose.UNWIND):
+        grows = order.side is order.role.opening_side
+        pair.grow_tries -= 1 if grows and pair.grow_tries else 0
+        pair.shrink_tries -= 1 if not grows and pair.shrink_tries else 0
+        pair.repairs -= 1 if pair.repairs else 0
+    if order.purpose is not Purpose.ENTER and pair.fruitless:
+        pair.fruitless -= 1
+
+
+def noted(pair: Pair, reason: str, at_ns: int) -> None:
+    """A pair says why it waits: where that is its collar, the collar widens from now on."""
+    if reason == BEYOND_COLLAR:
+        pair.collar_ns = pair.collar_ns or at_ns
 
 
 def settle(store: Store, pair: Pair, at_ns: int) -> None:
@@ -119,10 +156,10 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
         if pair.state is not FLAT:
             move(pair, FLAT, at_ns, "nothing held" if pair.growing else "all sold")
             spending.end_entry(store, pair, at_ns)
-            release(store, pair)
+            release(pair)
         pair.naked_ns = 0
         return
-    naked = abs(pair_delta_base(store, pair)) > _tolerance_base(store, pair)
+    naked = not in_ratio(store, pair)
     pair.naked_ns = (pair.naked_ns or at_ns) if naked else 0
     if naked:
         if pair.state is not LEGGED and at_ns - pair.naked_ns > config.strategy.patience_s * 1e9:
@@ -149,22 +186,9 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
             pair.repairs = 0
 
 
-def _tolerance_base(store: Store, pair: Pair) -> Decimal:
-    """One lot of the coarser leg; while a pair is held, its drift band, within which nothing is owed."""
-    if pair.state is HEDGED:
-        return exact(drift_band_base(store, pair))
-    return tolerance_base(store, pair)
-
-
-def release(store: Store, pair: Pair) -> None:
-    """A pair that went flat owns no coins: what its inverse leg earned stays in the margin wallet as
-    collateral, what it lost was made good by spot coins that the pair keeps no longer."""
-    coin_cash = pair.long.coin_cash + pair.short.coin_cash
-    for leg in pair.legs:
-        if coin_cash < 0 and store.markets[leg.instrument].instrument.is_spot:
-            qty = max(ZERO, leg.position.qty + coin_cash)
-            leg.position = Position(qty, leg.position.cost if qty else ZERO)
-        leg.coin_cash = ZERO
+def release(pair: Pair) -> None:
+    """A pair went flat: what is left of it is dust, and coins that are its residual."""
     pair.entered_ns = 0
     pair.repairs = 0
     pair.growing = False
+    filled(pair)

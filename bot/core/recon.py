@@ -19,6 +19,8 @@ from bot.model.money import COIN_QUANTUM, ZERO, text
 from bot.model.store import Account, Store, live_orders
 
 ANSWER_DUE_NS = 10_000_000_000
+SECOND_LOOK_NS = 3_000_000_000  # before a position that shrank is taken over
+DOUBT_PAUSE_NS = 2_000_000_000  # refusals come in numbers, and each of them asks
 LATE_NS = 3_600_000_000_000  # a venue may list a payment later than it was made; the books hear it once
 
 
@@ -37,7 +39,7 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
         account_id = store.markets[order.instrument].instrument.account
         busy[account_id] = None
         account = store.accounts[account_id]
-        if order.ask_ns <= at_ns and not _deaf(account) and at_ns >= account.throttled_ns:
+        if order.ask_ns <= at_ns and _answers(account) and at_ns >= account.throttled_ns:
             queries.append(QueryOrder(order.client_id, order.instrument))
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
@@ -50,10 +52,21 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             due = not account.reconciled and not account.differences
             is_urgent = account.differences or account.touched_ns > account.reported_ns
             due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if is_urgent else every_ns)
+            due = due or (bool(account.shrunk) and at_ns - account.reported_ns >= SECOND_LOOK_NS)
+            is_doubted = account.doubted_ns > account.reported_ns
+            due = due or (is_doubted and at_ns - account.reported_ns >= DOUBT_PAUSE_NS)
         if due:
-            since_ns = max(account.begun_ns, account.told_ns - LATE_NS)
-            queries.append(QueryAccount(account_id, since_ns, _known_trades(store, account_id)))
+            queries.append(
+                QueryAccount(account_id, _listed_since_ns(account, at_ns), _known_trades(store, account_id))
+            )
     return queries
+
+
+def _listed_since_ns(account: Account, at_ns: int) -> int:
+    """From when on an account's payments are told again.  Before the first report too: it contains those that
+    are told then, and no others, whatever the date that the venue gives them later."""
+    floor_ns = account.listed_from_ns or account.begun_ns
+    return max(floor_ns, (account.told_ns or at_ns) - LATE_NS, 0)
 
 
 def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
@@ -66,6 +79,12 @@ def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
         for name, market in store.markets.items()
         if market.known_trade_id and market.instrument.account == account
     }
+
+
+def _answers(account: Account) -> bool:
+    """Whether a question about one order is answered.  It needs neither stream alone; without both of them
+    nobody is there to ask.  A negative answer proves nothing without the private one, and is not believed."""
+    return not (Channel.PRIVATE in account.lost and Channel.ORDERS in account.lost)
 
 
 def _deaf(account: Account) -> bool:

@@ -3,16 +3,17 @@ whom."""
 
 from __future__ import annotations
 
-from bot.core import orders, spending
+from bot.core import orders, pairs, spending
 from bot.core.orders import BrokenInvariant
-from bot.model.facts import Booted, InstrumentListed
-from bot.model.ids import InstrumentId, PairName, account_of
+from bot.model.facts import Booted, Channel, InstrumentListed
+from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.money import ONE, ZERO
 from bot.model.pair import Mode, Role
 from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Store, live_orders
 
 RESTART_WINDOW_NS = 600_000_000_000
 RESTARTS_AFTER_BUGS = 3
+NOT_OPENED = "not opened yet"
 _UNTIDY = {
     "bug": "restarted after a bug",
     "aborted": "restarted after a stop that left something undone",
@@ -27,11 +28,25 @@ def touch(store: Store, instrument: InstrumentId, touched: Touched) -> None:
         touched[name] = False
 
 
+def rearm_instrument(store: Store, instrument: InstrumentId) -> None:
+    """What can be traded in an instrument has changed: whoever tried in vain tries again."""
+    for name in store.routes.pairs_of.get(instrument, ()):
+        pairs.rearm(store.pairs[name])
+
+
+def rearm_account(store: Store, account: AccountId) -> None:
+    """The same for everything that is traded on an account."""
+    for pair in store.pairs.values():
+        if account in (account_of(pair.spec.long), account_of(pair.spec.short)):
+            pairs.rearm(pair)
+
+
 def boot(store: Store, at_ns: int, fact: Booted) -> None:
     """A run begins, the first or one more.
 
     Crash before a send, between send and answer, and plain restart are one path: everything live becomes
-    uncertain, every account is unreconciled, and the venue is asked.  Positions stay as the journal knows
+    uncertain, every account is unreconciled, and the venue is asked.  Every channel is lost until its gateway
+    says that it is open, so that nothing is ordered before it can leave.  Positions stay as the journal knows
     them.
     """
     config = fact.config
@@ -45,9 +60,6 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
         if order.state is not OrderState.UNCERTAIN:
             orders.move(order, OrderState.UNCERTAIN, at_ns, "restarted")
         order.ask_ns, order.not_found = at_ns, 0
-    for account in store.accounts.values():
-        account.reconciled, account.asked_ns, account.differences = False, 0, ()
-        account.lost, account.lost_ns, account.refused, account.throttled_ns = {}, {}, {}, 0
     for pair in store.pairs.values():
         pair.in_config = False
     for spec in config.pairs:
@@ -62,11 +74,18 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
             known.spec, known.in_config = spec, True
         for leg in (spec.long, spec.short):
             store.accounts.setdefault(account_of(leg), Account(account_of(leg)))
+    for account in store.accounts.values():
+        account.reconciled, account.asked_ns, account.differences = False, 0, ()
+        account.lost = dict.fromkeys(Channel, NOT_OPENED)
+        account.lost_ns = dict.fromkeys(Channel, at_ns)
+        account.refused, account.throttled_ns = {}, 0
+    if fact.previous == "bug":
+        store.bugs_ns = (*(ns for ns in store.bugs_ns if ns > at_ns - RESTART_WINDOW_NS), at_ns)
     if fact.previous in _UNTIDY:
-        bound = fact.previous == "bug" and len(store.boots_ns) >= RESTARTS_AFTER_BUGS
+        bound = fact.previous == "bug" and len(store.bugs_ns) >= RESTARTS_AFTER_BUGS
         mode = Mode.HALTED if bound else Mode.REDUCE_ONLY
         if mode.rank > store.mode.rank:
-            store.mode, store.mode_reason = mode, _UNTIDY[fact.previous]
+            store.mode, store.mode_reason, store.mode_ordered = mode, _UNTIDY[fact.previous], False
     derive(store)
 
 

@@ -7,9 +7,8 @@ Entry and exit thresholds differ, and that difference is the hysteresis.  A sign
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from bot.core import views
+from bot.core.decide.idle import Idle
 from bot.model.commands import EntryCarry, EntryGap, ExitCarry, ExitGap, ExitHold
 from bot.model.config import Config
 from bot.model.instrument import Kind
@@ -21,14 +20,6 @@ from bot.quant.funding import funding_apr
 
 DAY_NS = 86_400_000_000_000
 ESTIMATE_GRACE_NS = 60_000_000_000  # after its settlement an estimate speaks of the past
-
-
-class Idle(Struct, frozen=True):
-    """Why nothing is traded: a stable code, and its numbers as text."""
-
-    reason: str
-    value: str = ""
-    limit: str = ""
 
 
 def expected_apr(store: Store, config: Config, pair: Pair, at_ns: int) -> float | Idle:
@@ -51,10 +42,10 @@ def _leg_apr(store: Store, config: Config, market: Market, at_ns: int) -> float 
     if instrument.kind is Kind.SPOT:
         return 0.0
     if instrument.kind is Kind.DATED:
-        if instrument.expiry_ns is None or market.mark is None or market.index is None:
+        if instrument.expiry_ns is None or market.mark is None or not market.index:
             return None
         days = (instrument.expiry_ns - at_ns) / DAY_NS
-        return annualised_apr(float(market.mark / market.index) - 1.0, days) if days > 0 else None
+        return annualised_apr(float(market.mark) / float(market.index) - 1.0, days) if days > 0 else None
     rate = market.funding_rate if config.strategy.expected_funding == "estimate" else market.settled_rate
     told_ns = market.funding_next_ns + ESTIMATE_GRACE_NS
     if rate is None or (config.strategy.expected_funding == "estimate" and at_ns > told_ns):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot.model.instrument import Instrument, Side, base_per_qty, unrealised
+from bot.model.facts import Channel
 from bot.model.instrument import notional_quote as contract_notional
+from bot.model.instrument import unrealised
 from bot.model.money import HALF, ZERO, exact, exact_arithmetic
 from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store
 from bot.quant.basis import walk_quote
-from risk.exposure import tolerance_base
 
 
 def mid(market: Market) -> Decimal | None:
@@ -88,6 +88,20 @@ def residual(store: Store) -> Decimal | None:
         return now - store.ledger.start_nav - store.ledger.total.total()
 
 
+def whole_residual(store: Store) -> Decimal | None:
+    """The residual, where the venue's statements are whole; ``None`` where they are not, or it is not known.
+
+    A statement is whole when its private channel is open and it was compared since money last moved on it.
+    Before that it may be ahead of the fill or the payment that explains it, or behind: a settlement moves a
+    wallet seconds before the venue lists the payment.
+    """
+    for name in store.routes.accounts:
+        account = store.accounts[name]
+        if account.moved or not account.reported_ns or Channel.PRIVATE in account.lost:
+            return None
+    return residual(store)
+
+
 def notional_quote(market: Market, qty: Decimal) -> Decimal | None:
     """Absolute value of ``qty`` at the mark, in the instrument's quote currency; ``None`` where a mark is
     needed and not known."""
@@ -105,27 +119,3 @@ def at_rest(store: Store) -> bool:
 
 def leg_market(store: Store, pair: Pair, role: Role) -> Market:
     return store.markets[pair.spec.instrument(role)]
-
-
-def leg_size_base(market: Market, qty: Decimal) -> float:
-    """Absolute size of a leg in base currency, at the mark where it depends on a price."""
-    if market.instrument.inverse and market.mark is None:
-        return 0.0
-    return abs(float(qty)) * base_per_qty(market.instrument, float(market.mark or 1))
-
-
-def drift_band_base(store: Store, pair: Pair) -> float:
-    """Hedge error of a held pair that is left alone, base currency: the larger of its band in basis points of
-    the long leg and its band in lots, and never less than one lot of the coarser leg."""
-    lot_base = float(tolerance_base(store, pair))
-    if store.config is None:
-        return lot_base
-    strategy = store.config.strategy
-    leg_base = leg_size_base(leg_market(store, pair, Role.LONG), pair.long.position.qty)
-    return max(strategy.drift_band_bps / 1e4 * leg_base, strategy.drift_band_lots * lot_base, lot_base)
-
-
-def taker_fee_in_base(instrument: Instrument, side: Side) -> float:
-    """Fraction of a traded quantity that is paid as fee in base currency, and so is delta: a spot purchase
-    pays in what it receives, an inverse contract in its coin."""
-    return float(instrument.taker_rate) if instrument.fee_asset(side) == instrument.base else 0.0

@@ -125,7 +125,7 @@ class QueryOrder(Command, frozen=True):
 class QueryAccount(Command, frozen=True):
     """Ask for a whole wallet.
 
-    Payments booked at or after ``since_ns`` are told again before the answer, and so is every fill of this
+    Payments dated ``since_ns`` or later are told again before the answer, and so is every fill of this
     account's instruments that follows the trade id ``after_trades`` gives for them.  Where the venue does not
     know that trade itself any more, it has begun anew (`facts.VenueReset`).
     """
@@ -154,9 +154,13 @@ class NoteIdle(Command, frozen=True):
 
 
 class RaiseAlert(Command, frozen=True):
+    """Tell a person.  ``stands``: a condition that lasts (it is told again until its end is told, with
+    ``info`` and the same key), not an event."""
+
     key: str
     severity: str
     text: str
+    stands: bool = False
 
 
 AnyCommand = PlaceOrder | CancelOrder | QueryOrder | QueryAccount | SetMode | NoteIdle | RaiseAlert

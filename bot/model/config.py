@@ -80,6 +80,9 @@ class Strategy(Struct, frozen=True, kw_only=True):
     reconcile_s: Annotated[float, knob("seconds between two comparisons with the venue's account", gt=0)] = (
         300.0
     )
+    dust_max_quote: Annotated[
+        Decimal, knob("coins that no order can sell and worth at most this are dust, quote currency", ge=0)
+    ] = Decimal(25)
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -118,6 +121,18 @@ class Limits(Struct, frozen=True, kw_only=True):
     opening_orders_per_min: Annotated[int, knob("orders that open, a minute, all pairs", gt=0)] = 60
 
 
+class Exit(Struct, frozen=True, kw_only=True):
+    """What an exit may take upon itself that an entry may not."""
+
+    feed_age_max_s: Annotated[
+        float, knob("age of a leg's book beyond which nothing is closed by it, seconds", gt=0)
+    ] = 30.0
+    collar_max_bps: Annotated[
+        float,
+        knob("where a forced exit's collar ends, which doubles every 5 s without a fill, basis points", gt=0),
+    ] = 500.0
+
+
 class Fuse(Struct, frozen=True, kw_only=True):
     """Budgets of the last line before the wire, which knows no state."""
 
@@ -132,6 +147,13 @@ class Fuse(Struct, frozen=True, kw_only=True):
     deadline_s: Annotated[float, knob("silence after which an order's outcome is unknown, seconds", gt=0)] = (
         5.0
     )
+    repair_orders_per_min: Annotated[
+        int | None, knob("orders that repair a hedge, a minute; empty: as many as may close", gt=0)
+    ] = None
+    repair_notional_per_min_quote: Annotated[
+        Decimal | None,
+        knob("notional that repairs a hedge, a minute, quote currency; empty: as much as may close", gt=0),
+    ] = None
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -249,4 +271,5 @@ class Config(Struct, frozen=True, kw_only=True):
     strategy: Strategy
     limits: Limits
     fuse: Fuse
+    exit: Exit = Exit()
     budget: Budget = Budget()

@@ -37,6 +37,8 @@ _ROUNDING = Context(
     prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
 
+_DIGITS, _PLACES, _MAGNITUDE = 18, 24, 15
+
 COIN_QUANTUM = Decimal("1e-8")  # venues book coins to eight places
 REFERENCE_QUANTUM = Decimal("1e-20")  # base currency per contract at a reference price
 
@@ -73,6 +75,16 @@ def is_multiple(value: Decimal, step: Decimal) -> bool:
 def _multiple(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     count = _ROUNDING.divide(value, step).to_integral_value(rounding=rounding)
     return _ROUNDING.multiply(count, step)
+
+
+def is_measured(value: Decimal) -> bool:
+    """Whether a number is one that a venue can have measured, and products of it stay exact: finite, below a
+    quadrillion, at most 18 digits that say something, none beyond the 24th place."""
+    if not value.is_finite():
+        return False
+    _, digits, exponent = _ROUNDING.normalize(value).as_tuple()
+    places = int(exponent)
+    return len(digits) <= _DIGITS and places >= -_PLACES and len(digits) + places <= _MAGNITUDE
 
 
 def divide(numerator: Decimal, denominator: Decimal, quantum: Decimal) -> Decimal:

@@ -60,6 +60,7 @@ class Market(Struct):
     known_trade_id: str = ""  # none was missed up to it: our latest when the account last agreed
     leverage: int | None = None  # as set for this contract at the venue; None: nobody told
     isolated: bool = False  # its margin is its own
+    index_ns: int = 0  # when the index was last told
 
 
 class Order(Struct):
@@ -84,6 +85,7 @@ class Order(Struct):
     ask_ns: int = 0  # when its state is to be asked (again)
     not_found: int = 0  # negative answers in a row
     reason: str = ""
+    contradicted: int = 0  # facts of its venue about it that could not be
     spends: bool = False  # its fees are an entry's or a signal's, which budgets bound
 
     @property
@@ -131,6 +133,12 @@ class Pair(Struct):
     why: AnyWhy | None = None  # of the last group sent
     moves: tuple[Move, ...] = ()  # of the last batch
     in_config: bool = True
+    grow_tries: int = 0  # repairs in the leg that grows, in this round, since anything filled
+    shrink_tries: int = 0  # the same in the leg that shrinks
+    rounds: int = 0  # how often all that could be tried was, since anything filled
+    fruitless: int = 0  # groups by force since anything filled: each is priced wider than the one before
+    collar_ns: int = 0  # since when a group by force finds no price inside its collar; 0: it does
+    idle_ns: int = 0  # since when ``idle`` has been its reason
     spending: PairSpending = field(default_factory=PairSpending)
 
     def leg(self, role: Role) -> Leg:
@@ -153,7 +161,7 @@ class Account(Struct):
     differences: tuple[str, ...] = ()  # between the last report and the ledger
     asked_ns: int = 0  # when the unanswered query was sent; 0: none
     reported_ns: int = 0  # of the last report, by our clock
-    begun_ns: int = 0  # venue time of the report that was taken over last; what came before is in it
+    begun_ns: int = 0  # venue time of the report that was taken over last
     told_ns: int = 0  # venue time of the last report, before which payments were told
     lost: dict[Channel, str] = field(default_factory=dict)
     lost_ns: dict[Channel, int] = field(default_factory=dict)  # since when, for each of them
@@ -167,6 +175,12 @@ class Account(Struct):
     touched_ns: int = 0  # when somebody else last acted on it, by our clock
     hedged: bool = False  # set to hold long and short of one contract apart
     multi_assets: bool = False  # set to pay one asset's loss with another
+    listed_from_ns: int = 0  # since then every payment is known by its name; 0: since ``begun_ns``
+    moved: bool = False  # money moved on it since it was last compared
+    shortfall: dict[InstrumentId, Decimal] = field(default_factory=dict)  # what the last report lacks, > 0
+    shrunk: dict[InstrumentId, Decimal] = field(default_factory=dict)  # contracts that did, as it holds them
+    adopted: tuple[InstrumentId, ...] = ()  # those that were taken over with the last report
+    doubted_ns: int = 0  # when something spoke against the last report, by our clock
     rejects_ns: tuple[int, ...] = ()  # orders that the venue refused in the last minute
     openings_held_ns: int = 0  # until when, since those were too many
 
@@ -211,6 +225,13 @@ class Ledger(Struct):
     total: Attribution = field(default_factory=Attribution)
 
 
+class Contradiction(Struct, frozen=True):
+    """A fact that was refused, since it contradicts what is known: whose account told it, and what it is."""
+
+    account: str
+    text: str
+
+
 class Routes(Struct):
     """Who is concerned by what, derived once from the configuration and the instruments."""
 
@@ -222,6 +243,16 @@ class Routes(Struct):
     priced_by: dict[str, InstrumentId] = field(default_factory=dict)  # asset → instrument whose price it has
     accounts: tuple[AccountId, ...] = ()
     capital: dict[str, Decimal] = field(default_factory=dict)  # quote currency → of all configured pairs
+
+
+class StandingAlert(Struct):
+    """A condition that a person was told of and that is not over; ``text`` as told last."""
+
+    severity: str
+    text: str
+    since_ns: int
+    told_ns: int
+    count: int = 1  # how often it was told
 
 
 class Store(Struct):
@@ -245,6 +276,10 @@ class Store(Struct):
     rates: dict[str, Decimal] = field(default_factory=dict)  # "USDT/USD" → rate
     drift: dict[str, int] = field(default_factory=dict)  # protocol drift, counted by stream
     opening_ns: tuple[int, ...] = ()  # send times of opening orders in the last minute
+    bugs_ns: tuple[int, ...] = ()  # those of ``boots_ns`` that followed a bug
+    contradictions: tuple[Contradiction, ...] = ()  # of the last batch
+    alerts: dict[str, StandingAlert] = field(default_factory=dict)  # those that stand, by key
+    mode_ordered: bool = False  # whether an operator set the mode of everything
     spending: BookSpending = field(default_factory=BookSpending)
 
 

@@ -117,6 +117,8 @@ def print_status(state: State) -> None:
     doing = f"stopping ({state.stopping})" if state.stopping else "ready" if state.ready else "not ready"
     say(f"{state.trades.upper()}  {doing}  mode {state.mode}  run {state.run_id}  row {state.seq}")
     out.print(_book(state))
+    for key, alert in state.alerts.items():
+        say(f"{alert.severity} for {alert.age_s:.0f} s, {key}: {alert.text}")
     for name, pair in state.pairs.items():
         for hold in pair.holds:
             say(f"{name} held: {' '.join(filter(None, (hold.code, hold.value, hold.limit)))}")

@@ -50,7 +50,7 @@ from bot.shell.changes import differences
 from bot.shell.clock import LiveClock
 from bot.shell.dialogue import Access, RunOver
 from bot.shell.engine import Engine, culprit, ending, is_bug
-from bot.shell.executor import Executor
+from bot.shell.executor import Alert, Executor
 from bot.shell.export import as_texts
 from bot.shell.inbox import InboxOverfull
 from bot.shell.journal import JournalError
@@ -62,7 +62,6 @@ STARTING = "starting"
 _NOTED = (ChannelLost, ChannelOpened, Throttled)  # what a person who reads the log waits for
 NOT_SERVED = "no setting names this account any more"
 
-Alert = Callable[[RaiseAlert, int], None]
 Note = Callable[[str, Mapping[str, str]], None]
 
 
@@ -102,7 +101,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Vitals(Struct):
-    """What the loop knows of itself; ``alerts`` counts by the part of the key before the first colon."""
+    """What the loop knows of itself; ``alerts`` counts those that began, by their key's first word."""
 
     ticked_ns: int = 0
     tick_lag_s: float = 0.0
@@ -338,8 +337,9 @@ class Daemon:
             self._put(OrderRejected(command.client_id, "NOT_SERVED", NOT_SERVED, at_ns))
 
     def _alert(self, alert: RaiseAlert, at_ns: int) -> None:
-        key = alert.key.split(":", 1)[0]
-        self.vitals.alerts[key] = self.vitals.alerts.get(key, 0) + 1
+        standing, key = self.engine.store.alerts.get(alert.key), alert.key.partition(":")[0]
+        if alert.severity != "info" and (standing is None or standing.count == 1):
+            self.vitals.alerts[key] = self.vitals.alerts.get(key, 0) + 1
         self.parts.alert(alert, at_ns)
 
     async def _attend(self, gateway: LiveGateway) -> None:

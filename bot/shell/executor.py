@@ -36,8 +36,7 @@ from bot.model.facts import (
 )
 from bot.model.ids import ClientId, InstrumentId
 from bot.model.instrument import Instrument
-from bot.model.pair import Purpose
-from risk.fuse import FuseBox
+from risk.fuse import REFUSED, FuseBox, budget_of
 from risk.guard import Admitted
 
 Contracts = Mapping[InstrumentId, Instrument]
@@ -78,13 +77,17 @@ class Executor:
 
     def execute(self, admitted: tuple[Admitted, ...], at_ns: int) -> None:
         """Carry out what one batch led to.  Raises ``TypeError`` for anything the guard did not admit."""
+        group: list[PlaceOrder] = []
         for one in admitted:
             if type(one) is not Admitted:
                 raise TypeError(f"only what the guard admitted is executed, not {type(one).__name__}")
             command = one.command
+            if group and not (type(command) is PlaceOrder and _is_of(group[0], command)):
+                self._place(group, at_ns)
+                group = []
             match command:
                 case PlaceOrder():
-                    self._place(command, at_ns)
+                    group.append(command)
                 case CancelOrder(client_id):
                     self._canceled.pop(client_id, None)
                     self._canceled[client_id] = at_ns + self._deadline_ns
@@ -97,14 +100,19 @@ class Executor:
                     pass
                 case _:
                     assert_never(command)
+        if group:
+            self._place(group, at_ns)
 
     def saw(self, fact: AnyFact) -> None:
         """Watch a fact pass by: an answer ends the wait for it."""
         if type(fact) not in _OF_ORDERS:
             return
         match fact:
-            case OrderAccepted(client_id) | OrderFilled(client_id):
+            case OrderAccepted(client_id):
                 self._placed.pop(client_id, None)
+            case OrderFilled(client_id, qty=qty):
+                self._placed.pop(client_id, None)
+                self._box.filled(client_id, qty)
             case CancelRejected(client_id):
                 self._canceled.pop(client_id, None)
             case OrderReported(client_id, status=OrderStatus.OPEN):
@@ -119,6 +127,8 @@ class Executor:
             ):
                 self._placed.pop(client_id, None)
                 self._canceled.pop(client_id, None)
+                if type(fact) is not OrderNotFound and type(fact) is not OrderUncertain:
+                    self._box.ended(client_id)
 
     def next_deadline_ns(self) -> int | None:
         """When the next silence becomes a fact; ``None`` when nothing is waited for."""
@@ -141,10 +151,16 @@ class Executor:
         self._canceled.clear()
         self._box = FuseBox(self._fuse, self._contracts)
 
-    def _place(self, order: PlaceOrder, at_ns: int) -> None:
-        refusal = self._box.allow(order, order.purpose is Purpose.ENTER, at_ns)
-        if refusal is not None:
-            self._put(OrderRejected(order.client_id, "FUSE", refusal, at_ns))
-            return
-        self._placed[order.client_id] = at_ns + self._deadline_ns
-        self._send(order, at_ns)
+    def _place(self, group: list[PlaceOrder], at_ns: int) -> None:
+        refusal = self._box.allow(group, at_ns)
+        for order in group:
+            if refusal is not None:
+                self._put(OrderRejected(order.client_id, REFUSED, refusal, at_ns))
+                continue
+            self._placed[order.client_id] = at_ns + self._deadline_ns
+            self._send(order, at_ns)
+
+
+def _is_of(first: PlaceOrder, order: PlaceOrder) -> bool:
+    """Whether two orders of one step are of one group."""
+    return first.pair == order.pair and budget_of(first.purpose) is budget_of(order.purpose)

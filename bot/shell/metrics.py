@@ -3,8 +3,8 @@
 Nothing is counted twice: the numbers are those of the snapshot (`bot.shell.state`), of the loop and of the
 gateways, read when Prometheus asks.  Names are ``basisbot_<noun>_<unit>``; what only grows ends in
 ``_total``.  A series that first appears with a one shows no increase, so that what is watched for its first
-time is told as zero before.  What must stay true: every name is in the table, and docs/RUNBOOK.md lists the
-same, as it does the classes of alerts and the codes of holds.
+time is told as zero before.  What must stay true: every name is in the table and in docs/METRICS.md, every
+class of alerts and code of holds in docs/CODES.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
+from bot.core.decide import conditions, events
 from bot.model.facts import Fact
 from bot.model.ids import AccountId
 from bot.model.pair import Mode
@@ -31,7 +32,8 @@ PREFIX = "basisbot_"
 NAMES: dict[str, str] = {
     "nav_quote": "net asset value, NAV currency",
     "attribution_quote": "change of NAV since the books opened, by where it came from, NAV currency",
-    "residual_quote": "change of NAV that no posting explains; anything but zero is a bug, NAV currency",
+    "residual_quote": "change of NAV that no posting explains, while every account was compared since money "
+    "last moved on it; anything but zero is a bug, NAV currency",
     "notional_quote": "the larger leg of a pair, NAV currency",
     "delta_quote": "net delta of a pair, NAV currency",
     "naked_seconds": "how long a pair has been naked; 0: it is not",
@@ -51,7 +53,8 @@ NAMES: dict[str, str] = {
     "account_reconciled_bool": "1 when an account is what the ledger expects",
     "account_offset_seconds": "the venue's clock less ours, after correction",
     "drift_total": "messages of a venue that were not understood, by account, since the journal began",
-    "alerts_total": "alerts raised since the start, by the first word of their key",
+    "alerts_total": "alerts begun since the start, by the first word of their key; repeats do not count",
+    "alerts_standing_count": "conditions that were told and are not over, by the first word of their key",
     "journal_rows_total": "rows of the journal",
     "journal_bytes": "size of the journal's files",
     "batches_total": "steps since the start",
@@ -82,13 +85,11 @@ NAMES: dict[str, str] = {
     "private_losses_total": "losses of a private stream of ccxt",
 }
 
-ALERTS = (
-    "legged", "naked_halted", "limit", "halted", "reconcile", "foreign", "forced", "margin_call",
-    "venue_reset", "drift", "settings", "status", "channel", "settings_refused", "budget",
-)  # fmt: skip
+CONDITIONS = (*conditions.KINDS, *(code for code in conditions.STANDING if code not in conditions.KINDS))
+ALERTS = (*CONDITIONS, *(kind for kind in events.KINDS if kind not in CONDITIONS), "settings_refused")
 HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",
-    "gap", "no_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
+    "gap", "no_book", "crossed_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
     "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
     "foreign_order", "baseline_position", "feed_ended", "base_differs",
 )  # fmt: skip
@@ -197,6 +198,12 @@ def _loop(daemon: Daemon) -> Iterator[Reading]:
         yield Reading("conflated_total", count, {"type": name})
     for key, count in (dict.fromkeys(ALERTS, 0) | vitals.alerts).items():
         yield Reading("alerts_total", count, {"key": key})
+    standing = dict.fromkeys(CONDITIONS, 0)
+    for key in engine.store.alerts:
+        first_word = key.partition(":")[0]
+        standing[first_word] = standing.get(first_word, 0) + 1
+    for key, count in standing.items():
+        yield Reading("alerts_standing_count", count, {"key": key})
     yield Reading("loop_lag_seconds", vitals.tick_lag_s)
     used = resource.getrusage(resource.RUSAGE_SELF)
     yield Reading("resident_bytes_max", used.ru_maxrss * 1024)  # kibibytes on Linux

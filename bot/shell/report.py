@@ -22,7 +22,7 @@ from bot.shell.journal import decode_row, framed, read_rows
 from bot.shell.report_collect import Collection, Collector, Machine, ReportError
 from bot.shell.report_model import FeedCounters, encode_report
 from bot.shell.report_page import page
-from risk.exposure import leg_delta_base
+from risk import exposure
 
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 NO_PLOTLY = f"{HTML_NAME} was not written because plotly is missing: pip install basisbot[report]"
@@ -38,10 +38,7 @@ class Written(Struct, frozen=True):
 
 def leg_deltas_base(store: Store, pair: Pair) -> tuple[Decimal, Decimal]:
     with exact_arithmetic():
-        long, short = (
-            leg_delta_base(store, leg.instrument, leg.position, leg.coin_cash) for leg in pair.legs
-        )
-    return long, short
+        return exposure.leg_deltas_base(store, pair)
 
 
 MACHINE = Machine(refold, nav, leg_deltas_base)

@@ -111,6 +111,7 @@ class Collector:
         self._fills: list[Fill] = []
         self._payments: list[FundingPayment] = []
         self._alerts: list[Alert] = []
+        self._standing: dict[str, str] = {}  # severity told last, by key
         self._modes: list[ModeChange] = []
         self._peak_nav: Decimal | None = None
         self._drawdown = ZERO
@@ -190,10 +191,10 @@ class Collector:
                         reason=command.reason,
                     )
                 )
-            case RaiseAlert():
-                self._alerts.append(
-                    Alert(at=instant(at_ns), key=command.key, severity=command.severity, text=command.text)
-                )
+            case RaiseAlert(key, severity, text):
+                if not command.stands or self._standing.get(key) != severity:  # else it is told again
+                    self._alerts.append(Alert(at=instant(at_ns), key=key, severity=severity, text=text))
+                self._standing[key] = severity
             case _:
                 pass
 

@@ -12,12 +12,22 @@ from decimal import Decimal
 from msgspec import Struct
 
 from bot.core import signals, views
-from bot.core.signals import Idle
+from bot.core.decide.idle import Idle
 from bot.model.config import Config
 from bot.model.instrument import Kind
 from bot.model.money import exact_arithmetic, text
 from bot.model.pair import Mode, Role
-from bot.model.store import Account, Attribution, Leg, Market, Order, Pair, Store, live_orders_of
+from bot.model.store import (
+    Account,
+    Attribution,
+    Leg,
+    Market,
+    Order,
+    Pair,
+    StandingAlert,
+    Store,
+    live_orders_of,
+)
 from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
 from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure
@@ -106,6 +116,16 @@ class AccountView(Struct, frozen=True, kw_only=True):
     foreign_orders: int
 
 
+class AlertView(Struct, frozen=True, kw_only=True):
+    """A condition that stands: ``text`` as told last, ``told`` how often."""
+
+    severity: str
+    text: str
+    age_s: float
+    told_age_s: float
+    told: int
+
+
 class MoneyView(Struct, frozen=True, kw_only=True):
     """NAV and where its change came from, in NAV currency; null until every account and price is known."""
 
@@ -133,6 +153,7 @@ class State(Struct, frozen=True, kw_only=True):
     accounts: dict[str, AccountView]
     orders: dict[str, OrderView]
     money: MoneyView
+    alerts: dict[str, AlertView] = {}
 
 
 def read_state(store: Store, at_ns: int, version: str, seq: int) -> State:
@@ -158,6 +179,7 @@ def read_state(store: Store, at_ns: int, version: str, seq: int) -> State:
                 str(name): _order(order, at_ns) for name, order in store.orders.items() if name in store.live
             },
             money=_money(store, config, at_ns),
+            alerts={key: _alert(alert, at_ns) for key, alert in store.alerts.items()},
         )
 
 
@@ -297,6 +319,16 @@ def _account(account: Account, at_ns: int) -> AccountView:
     )
 
 
+def _alert(alert: StandingAlert, at_ns: int) -> AlertView:
+    return AlertView(
+        severity=alert.severity,
+        text=alert.text,
+        age_s=_seconds(at_ns - alert.since_ns),
+        told_age_s=_seconds(at_ns - alert.told_ns),
+        told=alert.count,
+    )
+
+
 def _money(store: Store, config: Config | None, at_ns: int) -> MoneyView:
     ledger, nav = store.ledger, views.nav(store)
     known = ledger.opened and nav is not None
@@ -305,7 +337,7 @@ def _money(store: Store, config: Config | None, at_ns: int) -> MoneyView:
         nav=_text(nav) if known else None,
         nav_start=text(ledger.start_nav) if ledger.opened else None,
         nav_start_age_s=_age(at_ns, ledger.start_ns),
-        residual=_text(views.residual(store)),
+        residual=_text(views.whole_residual(store)),
         attribution={name: text(getattr(ledger.total, name)) for name in Attribution.__struct_fields__},
     )
 

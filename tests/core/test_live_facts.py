@@ -91,10 +91,14 @@ def test_a_contract_that_is_set_otherwise_at_the_venue_is_held_and_told_once() -
     assert settings_alerts(world) == []
     world.give(ContractSet(LINEAR, 20, False, world.at_ns))
     assert hold_codes(world) == ["isolated_margin"]
-    assert settings_alerts(world) == [(f"settings:{LINEAR}", "critical")]
+    assert settings_alerts(world) == []  # it stands, with other words
     world.give(ContractSet(LINEAR, 20, True, world.at_ns))
     assert hold_codes(world) == []
     assert settings_alerts(world) == [(f"settings:{LINEAR}", "info")]
+    world.give(ContractSet(LINEAR, 50, True, world.at_ns))  # somebody set it, and it does
+    assert settings_alerts(world) == [(f"settings:{LINEAR}", "info")]
+    world.give(ContractSet(LINEAR, 50, True, world.at_ns))
+    assert settings_alerts(world) == []
     world.give(ContractSet(InstrumentId("binance:usdm:XUSDT"), 1, False, world.at_ns))
     assert settings_alerts(world) == []
 
@@ -104,10 +108,12 @@ def test_what_is_read_first_is_told_where_it_does_not_do() -> None:
     world.commands = []
     world.give(ContractSet(LINEAR, 20, False, world.at_ns), AccountSet(USDM, False, True, world.at_ns))
     assert hold_codes(world) == ["multi_assets", "isolated_margin"]
-    assert settings_alerts(world) == [(f"settings:{LINEAR}", "critical"), (f"settings:{USDM}", "critical")]
+    assert settings_alerts(world) == [(f"settings:{USDM}", "critical"), (f"settings:{LINEAR}", "critical")]
     world.give(AccountSet(USDM, True, False, world.at_ns))
     assert hold_codes(world) == ["hedge_mode", "isolated_margin"]
-    assert settings_alerts(world) == [(f"settings:{USDM}", "critical")]
+    assert settings_alerts(world) == []
+    world.give(AccountSet(USDM, False, False, world.at_ns))
+    assert settings_alerts(world) == [(f"settings:{USDM}", "info")]
 
 
 def test_settings_at_the_venue_keep_nobody_from_leaving() -> None:
@@ -223,10 +229,9 @@ def test_a_trade_missed_between_two_that_were_told_is_asked_for() -> None:
     world = hedged()
     world.give(world.report(USDM))
     short = next(order for order in world.store.orders.values() if order.instrument == LINEAR)
-    later = OrderFilled(
-        short.client_id, LINEAR, "4", "v", short.side, D(0), short.price, D(0), "USDT", False, 1
-    )
-    world.give(later)  # trade 3 was told to nobody
+    short.qty += D("0.001")  # room for one more
+    world.trade = 3  # was told to nobody
+    world.give(*world.execute(short, D("0.001"), short.price))  # type: ignore[arg-type]
     world.tick(after_s=400.0)
     asked = {one.account: one.after_trades for one in world.commands if isinstance(one, QueryAccount)}
     assert asked[USDM] == {LINEAR: "2"}
@@ -237,11 +242,10 @@ def test_a_trade_missed_between_two_that_were_told_is_asked_for() -> None:
 def test_trade_ids_are_compared_as_numbers() -> None:
     world = hedged()
     short = next(order for order in world.store.orders.values() if order.instrument == LINEAR)
-    for number in ("10", "9"):
-        fill = OrderFilled(
-            short.client_id, LINEAR, number, "v", short.side, D(0), short.price, D(0), "USDT", False, 1
-        )
-        world.give(fill)
+    short.qty += D("0.002")  # room for two more
+    for number in (10, 9):
+        world.trade = number - 1
+        world.give(*world.execute(short, D("0.001"), short.price))  # type: ignore[arg-type]
     assert world.store.markets[LINEAR].trade_id == "10"
 
 

@@ -42,6 +42,7 @@ from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairState
 from bot.model.store import OrderState, Store
 from risk.exposure import pair_delta_base, tolerance_base
+from risk.ratio import drift_band_base
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, make_config
 
 D = Decimal
@@ -314,7 +315,7 @@ class Venue(RuleBasedStateMachine):
         assert pair.state in (PairState.FLAT, PairState.HEDGED, PairState.EXITING), pair.idle
         if pair.state is PairState.HEDGED:
             assert abs(float(pair_delta_base(store, pair))) <= max(
-                views.drift_band_base(store, pair), 2 * float(tolerance_base(store, pair))
+                drift_band_base(store, pair), 2 * float(tolerance_base(store, pair))
             )
 
 

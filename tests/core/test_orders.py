@@ -161,11 +161,6 @@ def test_a_report_is_of_an_order_or_of_another() -> None:
     assert not orders.is_of(order, report(OrderStatus.OPEN, side=Side.BUY))
 
 
-def test_a_report_that_counts_untold_fills_stops_everything() -> None:
-    with pytest.raises(BrokenInvariant, match="not told"):
-        orders.reported(make(UNCERTAIN), report(OrderStatus.OPEN, filled="1"), 7)
-
-
 WINDOW_NS = 5_000_000_000
 SETTLED_NS = 1_000 + WINDOW_NS + orders.SETTLE_MARGIN_NS
 

@@ -16,6 +16,7 @@ from bot.model.facts import ForcedFilled, OrderExpired, OrderRejected
 from bot.model.instrument import Side
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
 from bot.model.store import Leg, OrderState, Pair
+from risk.exposure import pair_delta_base, residual_base
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, make_config, with_strategy
 
 D = Decimal
@@ -119,7 +120,7 @@ def test_attempts_to_complete_are_bounded_then_the_filled_leg_goes_back() -> Non
 
 
 def test_naked_beyond_patience_is_legged_and_told() -> None:
-    world, long, short = entering()
+    world, long, short = entering(limits={"net_delta_max_quote": D(20_000)})
     world.give(*world.fill(long))
     world.tick()
     world.tick()
@@ -174,8 +175,7 @@ def test_adl_of_the_short_leg_sells_the_spot(short: str) -> None:
 
 @pytest.mark.parametrize("short", [LINEAR, INVERSE])
 def test_an_exit_ends_flat_whatever_the_price_did(short: str) -> None:
-    """An inverse pair that won coins leaves them as collateral; one that lost coins keeps spot to make it
-    good."""
+    """What an inverse pair won or lost in coins is its residual, told as such."""
     for price, clip in product((42_000.0, 60_000.0, 78_000.0), (10_000, 2_500)):
         world = hedged(INVERSE if short == INVERSE else LINEAR)
         world.store.config = with_strategy(world.config, clip_quote=D(clip))
@@ -187,7 +187,10 @@ def test_an_exit_ends_flat_whatever_the_price_did(short: str) -> None:
         pair = world.store.pairs[BTC]
         assert pair.short.position.qty == 0
         assert pair.long.position.qty < D("0.0001")
-        assert pair.long.coin_cash == pair.short.coin_cash == 0
+        won = pair.short.coin_cash * (60_000 - int(price))
+        assert won > 0 if short == INVERSE and price != 60_000.0 else won == 0
+        assert residual_base(world.store, pair) == pair.short.coin_cash
+        assert pair_delta_base(world.store, pair) == pair.long.position.qty
 
 
 def test_an_exit_that_is_no_longer_wanted_is_withdrawn() -> None:

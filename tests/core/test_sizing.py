@@ -8,13 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot.core import sizing, views
+from bot.core import views
+from bot.core.decide import pricing, sizing
 from bot.model.commands import EntryCarry, ExitGap
 from bot.model.facts import BookSeen, MarkSeen
 from bot.model.ids import InstrumentId, PairName
-from bot.model.instrument import Kind, Position, Side
+from bot.model.instrument import Kind, Side
 from bot.model.pair import PairSpec, PairState, Role
+from bot.model.store import Market
 from risk.exposure import pair_delta_base, tolerance_base
+from risk.ratio import leg_size_base
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, instrument, make_config
 
 D = Decimal
@@ -90,7 +93,6 @@ def test_a_thin_ladder_gives_no_size() -> None:
     pair = one.store.pairs[BTC]
     assert sizing.entry_size(one.store, pair, 10_000.0) is None
     assert pair.idle == "thin_book"
-    assert sizing.exit_size(one.store, pair, 10_000.0) is None, "nothing is held"
 
 
 @pytest.mark.parametrize("clip", [50, 90])
@@ -103,27 +105,6 @@ def test_a_clip_below_a_venue_s_minimum_is_no_clip(clip: int) -> None:
     assert one.store.pairs[BTC].idle == "clip_too_small"
 
 
-def test_an_adjustment_never_turns_a_leg_and_never_sells_what_is_not_held() -> None:
-    one = hedged()
-    pair, spot, perp = one.store.pairs[BTC], one.store.markets[SPOT], one.store.markets[LINEAR]
-    held = pair.long.position.qty
-    assert sizing.adjustment(spot, pair.long, 10.0) == (Side.SELL, held - held % D("0.00001"), False)
-    found = sizing.adjustment(perp, pair.short, -10.0)
-    assert found == (Side.BUY, -pair.short.position.qty, True)
-    pair.long.position = Position()
-    assert sizing.adjustment(spot, pair.long, 1.0) is None
-    assert sizing.adjustment(perp, pair.short, 0.0001) is None, "below a lot"
-    perp.bids = ()
-    assert sizing.adjustment(perp, pair.short, 1.0) is None, "no price"
-
-
-def test_growing_a_leg_below_the_minimum_notional_is_impossible_but_reducing_is_not() -> None:
-    one = hedged()
-    pair, perp = one.store.pairs[BTC], one.store.markets[LINEAR]
-    assert sizing.adjustment(perp, pair.short, 0.0015) is None, "0.001 BTC is less than 100 quote"
-    assert sizing.adjustment(perp, pair.short, -0.0015) == (Side.BUY, D("0.001"), True)
-
-
 def test_the_limit_is_the_worst_level_needed_plus_slippage_within_the_collar() -> None:
     one = World()
     one.boot()
@@ -131,22 +112,67 @@ def test_the_limit_is_the_worst_level_needed_plus_slippage_within_the_collar() -
     market = one.store.markets[LINEAR]
     ladder = ((60_000.0, 0.1), (60_010.0, 0.1), (60_300.0, 5.0))
     one.give(BookSeen(LINEAR, ((59_990.0, 1.0),), ladder, None, one.at_ns))
-    assert sizing.limit_price(market, Side.BUY, D("0.1"), 0.0, 100.0) == D("60000.0")
-    assert sizing.limit_price(market, Side.BUY, D("0.15"), 2.0, 100.0) == D("60022.0"), (
-        "60,010 and 2 bps, cut to a tick"
-    )
-    assert sizing.limit_price(market, Side.BUY, D(1), 100.0, 60.0) == D("60360.0"), "60 bps from the index"
-    assert sizing.limit_price(market, Side.SELL, D("0.1"), 1_000.0, 100.0) == D("59400.0")
+    assert limit(market, Side.BUY, "0.1", 0.0, 100.0) == D("60000.0")
+    assert limit(market, Side.BUY, "0.15", 2.0, 100.0) == D("60022.0"), "60,010 and 2 bps, cut to a tick"
+    assert limit(market, Side.BUY, "1", 100.0, 60.0) == D("60360.0"), "60 bps from the index"
+    assert limit(market, Side.SELL, "0.1", 1_000.0, 100.0) == D("59400.0")
+    market.instrument = msgspec.structs.replace(market.instrument, price_up=D("1.001"), price_down=D("0.999"))
+    assert limit(market, Side.BUY, "1", 100.0, 60.0) == D("60054.9"), "the venue's own band around its mark"
+    assert limit(market, Side.SELL, "0.1", 1_000.0, 100.0) == D("59935.1")
+    market.asks = ()
+    assert limit(market, Side.BUY, "0.1", 0.0, 100.0) is None
+
+
+def limit(market: Market, side: Side, qty: str, slippage: float, collar: float) -> Decimal | None:
+    return pricing.limit_price(market, side, D(qty), slippage, collar, D(60_000))
+
+
+def test_a_wide_limit_does_not_make_a_sale_of_coins_too_small() -> None:
+    one = World()
+    one.boot()
+    one.quote(60_000.0, 0.0)
+    market = one.store.markets[SPOT]
+    worth = market.instrument.notional_min * D("1.12")
+    qty = worth / D(60_000)
+    assert limit(market, Side.SELL, str(qty), 400.0, 500.0) == D(60_000), "57,600 would be below 1.1 times it"
+    assert limit(market, Side.SELL, str(qty * 2), 400.0, 500.0) == D(57_600)
+
+
+def test_a_reference_older_than_its_age_is_none() -> None:
+    one = hedged()
+    market, limits = one.store.markets[SPOT], one.config.limits
+    young_ns = market.index_ns + int((limits.feed_age_max_s + one.config.strategy.heartbeat_s) * 1e9)
+    market.index = D(61_000)
+    assert pricing.reference(one.config, market, young_ns, opening=False) == D(61_000)
+    assert pricing.reference(one.config, market, young_ns + 1, opening=False) == views.mid(market)
+    assert pricing.reference(one.config, market, young_ns + 1, opening=True) == D(61_000)
     market.index = None
-    assert sizing.limit_price(market, Side.BUY, D("0.1"), 0.0, 100.0) is None
-    market.index, market.asks = D(60_000), ()
-    assert sizing.limit_price(market, Side.BUY, D("0.1"), 0.0, 100.0) is None
+    assert pricing.reference(one.config, market, young_ns, opening=False) == views.mid(market)
+    assert pricing.reference(one.config, market, young_ns, opening=True) is None
+
+
+def test_a_forced_exit_widens_with_what_was_fruitless_and_with_time() -> None:
+    one = hedged()
+    pair, config = one.store.pairs[BTC], one.config
+    assert pricing.slippage_bps(config, pair, 100.0, forced=True) == 2.0
+    pair.fruitless = 1
+    assert pricing.slippage_bps(config, pair, 100.0, forced=True) == pytest.approx(2.0 + 98.0 / 3)
+    assert pricing.slippage_bps(config, pair, 100.0, forced=False) == 2.0
+    pair.fruitless = 7
+    assert pricing.slippage_bps(config, pair, 100.0, forced=True) == 100.0
+    pair.collar_ns = one.at_ns
+    widths = [
+        pricing.collar_bps(config, pair, one.at_ns + seconds * 10**9, forced=True)
+        for seconds in (0, 4, 5, 10, 15, 3600)
+    ]
+    assert widths == [100.0, 100.0, 200.0, 400.0, 500.0, 500.0]
+    assert pricing.collar_bps(config, pair, one.at_ns + 10**12, forced=False) == 100.0
 
 
 def test_an_inverse_leg_without_a_mark_has_no_size_in_base() -> None:
     one = World(make_config(INVERSE))
     one.boot()
-    assert views.leg_size_base(one.store.markets[INVERSE], D(100)) == 0.0
+    assert leg_size_base(one.store.markets[INVERSE], D(100)) == 0.0
     assert views.notional_quote(one.store.markets[SPOT], D(1)) is None
     assert views.nav(one.store) is None
     assert views.gap_bps(one.store, one.store.pairs[BTC], 1_000.0, opening=True) is None
@@ -177,11 +203,3 @@ def test_an_instrument_of_each_kind_can_be_made() -> None:
     assert instrument(SPOT).is_spot
     assert instrument(INVERSE).inverse
     assert PairName("x") == "x"
-
-
-def test_an_adjustment_is_no_larger_than_its_venue_takes() -> None:
-    one = hedged()
-    market = one.store.markets[LINEAR]
-    market.instrument = msgspec.structs.replace(market.instrument, qty_max=D("0.05"))
-    found = sizing.adjustment(market, one.store.pairs[BTC].short, -0.1)
-    assert found == (Side.BUY, D("0.05"), True)

@@ -125,7 +125,7 @@ def test_an_exit_of_nothing_costs_nothing_and_one_without_a_mark_is_not_known() 
     store.markets[SPOT].mark = None
     with pytest.raises(MissingData):
         budgets.exit_fee(store, store.pairs[BTC])
-    assert block(store, *build.entry()) == "missing_mark"
+    assert block(store, *build.entry()) == "missing:mark"
 
 
 def test_capital_is_valued_in_nav_currency() -> None:
@@ -133,7 +133,7 @@ def test_capital_is_valued_in_nav_currency() -> None:
     store.routes.capital = {"USDT": D(6000), "USD": D(6000)}
     assert budgets.book_capital(store) == 12_000
     store.rates = {}
-    assert block(store, *build.entry()) == "missing_rate"
+    assert block(store, *build.entry()) == "missing:rate"
 
 
 # --- turnover ---------------------------------------------------------------------------------------------

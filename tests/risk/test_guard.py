@@ -151,25 +151,13 @@ def test_a_pair_that_left_the_settings_only_shrinks() -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.REDUCE_ONLY, Mode.FLATTENING])
-def test_an_exit_may_take_its_legs_one_after_the_other(mode: Mode) -> None:
-    store = build.with_limits(build.make_store(), naked_max_quote=D(6000))
-    build.hedge(store)
-    store.pairs[BTC].mode = mode
-    (first, second) = leave()
-    assert rule_of(store, first) is None
-    assert rule_of(store, replace(first, qty=D("0.101"))) == "naked"
-    assert rule_of(store, replace(first, side=Side.SELL)) == "mode"
-    assert rule_of(store, replace(first, qty=D("1.001"))) == "mode"
-    store.markets[LINEAR].gapped = True
-    assert rule_of(store, first) == "hold:gap"
-    build.hold(store, Role.SHORT, "-0.9")
-    assert rule_of(store, second) is None  # the second leg shrinks what the first has opened
-
-
-def test_only_an_exit_may_take_its_legs_out_of_ratio() -> None:
+def test_an_exit_takes_both_legs_in_ratio_or_none(mode: Mode) -> None:
     store = build.make_store()
     build.hedge(store)
-    store.pairs[BTC].mode = Mode.REDUCE_ONLY
-    buy, sell = leave("0.3", "0.1")
-    assert rule_of(store, buy, sell) is None
-    assert rule_of(store, buy, replace(sell, purpose=Purpose.DRIFT)) == "mode"
+    store.pairs[BTC].mode = mode
+    first, second = leave()
+    assert rule_of(store, first) == rule_of(store, second) == "mode"
+    assert rule_of(store, first, second) is None
+    assert rule_of(store, *leave("0.3", "0.1")) == "mode"
+    build.hold(store, Role.SHORT, "-0.9")
+    assert rule_of(store, second) is None  # what is too large falls alone

@@ -8,7 +8,7 @@ import pytest
 
 from bot.model.ids import ClientId
 from bot.model.instrument import Side
-from bot.model.pair import Mode, Role
+from bot.model.pair import Role
 from bot.model.store import OrderState, Store
 from risk.guard import Refused, admit
 from tests.risk import build
@@ -106,7 +106,6 @@ def test_other_pairs_count_for_venue_and_book() -> None:
 def test_an_order_that_does_not_add_to_a_passed_limit_is_not_refused_for_it() -> None:
     store = bound(pair_notional_max_quote=D(6000), gross_notional_max_quote=D(6000))
     build.hedge(store)
-    store.pairs[BTC].mode = Mode.REDUCE_ONLY
     assert rule_of(store, leave()[0]) is None
 
 

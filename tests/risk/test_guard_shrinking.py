@@ -142,14 +142,14 @@ def test_closing_the_only_leg_that_is_left_shrinks() -> None:
     build.hold(store, Role.SHORT, "-60")
     store.pairs[BTC].short.coin_cash = D("0.1")  # earned by what was closed before: the delta is zero
     assert rule_of(store, leave("1", "60", instrument=INVERSE)[0]) is None
-    assert rule_of(store, leave("1", "30", instrument=INVERSE)[0]) == "naked"
+    assert rule_of(store, leave("1", "30", instrument=INVERSE)[0]) is None
 
 
-@pytest.mark.parametrize(("left", "shrinking"), [("0.00008", True), ("0.00009", False)])
+@pytest.mark.parametrize(("left", "shrinking"), [("0.00009", True), ("0.00010", False)])
 def test_spot_that_no_venue_would_take_stays_behind_when_the_last_contracts_close(
     left: str, shrinking: bool
 ) -> None:
-    """At 60,000 the venue's least order is worth 5, which is between the two."""
+    """At 60,000 the least order that is sent is worth 5.5, which is between the two."""
     store = build.with_limits(build.make_store(build.make_config(INVERSE)), net_delta_max_quote=D(1))
     build.hold(store, Role.LONG, left)
     build.hold(store, Role.SHORT, "-100")

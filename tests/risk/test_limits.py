@@ -86,9 +86,10 @@ def test_order_rate_counts_one_minute() -> None:
 
 
 def test_ages_and_offsets() -> None:
-    assert rules.feed_age(LIMITS, BTC, 5_000_000_000) is None
-    assert rules.feed_age(LIMITS, BTC, -1) is None
-    assert rules.feed_age(LIMITS, BTC, 5_001_000_000) == Refused("stale_feed", "5.001 s", "5 s", BTC)
+    assert rules.feed_age(LIMITS.feed_age_max_s, BTC, 5_000_000_000) is None
+    assert rules.feed_age(LIMITS.feed_age_max_s, BTC, -1) is None
+    late = Refused("stale_feed", "5.001 s", "5 s", BTC)
+    assert rules.feed_age(LIMITS.feed_age_max_s, BTC, 5_001_000_000) == late
     for offset_ns in (500_000_000, -500_000_000):
         assert rules.clock_offset(LIMITS, BTC, offset_ns) is None
     beyond = rules.clock_offset(LIMITS, BTC, -501_000_000)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bot.model.commands import RaiseAlert, SetMode
+from bot.model.commands import SetMode
 from bot.model.facts import Channel
 from bot.model.ids import ClientId, InstrumentId
 from bot.model.instrument import Side
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import OrderState, Store
-from risk.watch import ALLOWED, NAKED_HALTED, Hold, effective_mode, holds, leg_holds, mode_changes
+from risk.watch import ALLOWED, Hold, effective_mode, holds, leg_holds, mode_changes, passed_rule
 from tests.risk import build
 from tests.risk.build import BTC, INVERSE, LINEAR, NOW, SECOND_NS, SPOT, D
 
@@ -172,14 +172,13 @@ def test_the_more_bound_mode_rules(everything: Mode, own: Mode) -> None:
 # --- limits that are passed -------------------------------------------------------------------------------
 
 
-def fold(store: Store, changes: tuple[SetMode | RaiseAlert, ...]) -> None:
+def fold(store: Store, changes: tuple[SetMode, ...]) -> None:
     for change in changes:
-        if isinstance(change, SetMode):
-            if change.scope == "*":
-                store.mode, store.mode_reason = change.mode, change.reason
-            else:
-                pair = store.pairs[build.PairName(change.scope)]
-                pair.mode, pair.mode_reason = change.mode, change.reason
+        if change.scope == "*":
+            store.mode, store.mode_reason = change.mode, change.reason
+        else:
+            pair = store.pairs[build.PairName(change.scope)]
+            pair.mode, pair.mode_reason = change.mode, change.reason
 
 
 def hedged(price: int = 60_000, **limits: Any) -> Store:
@@ -206,21 +205,23 @@ def test_a_limit_passed_by_price_binds_the_pair_at_once(limits: dict[str, Any], 
     assert mode_changes(hedged(**limits), NOW) == ()
     store = hedged(61_000, **limits)
     changes = mode_changes(store, NOW)
-    assert [type(change) for change in changes] == [SetMode, RaiseAlert]
-    latch, alert = changes
-    assert isinstance(latch, SetMode)
-    assert isinstance(alert, RaiseAlert)
+    (latch,) = changes
     assert (latch.scope, latch.mode, latch.reason.split()[0]) == (BTC, Mode.REDUCE_ONLY, rule)
-    assert (alert.key, alert.severity) == (f"limit:BTC:{rule}", "critical")
+    pair = store.pairs[BTC]
+    assert passed_rule(pair) == ""
     fold(store, changes)
     assert mode_changes(store, NOW) == ()
+    assert passed_rule(pair) == rule
+    for mode, reason in ((Mode.REDUCE_ONLY, f"ana: {latch.reason}"), (Mode.FLATTENING, latch.reason)):
+        pair.mode, pair.mode_reason = mode, reason
+        assert passed_rule(pair) == ""
 
 
 def test_a_limit_set_tighter_binds_as_well() -> None:
     store = hedged()
     assert mode_changes(store, NOW) == ()
     build.with_limits(store, pair_notional_max_quote=D(59_999))
-    assert len(mode_changes(store, NOW)) == 2
+    assert len(mode_changes(store, NOW)) == 1
 
 
 @pytest.mark.parametrize("mode", [Mode.REDUCE_ONLY, Mode.FLATTENING, Mode.HALTED])
@@ -233,7 +234,7 @@ def test_a_pair_that_is_bound_already_is_left_alone(mode: Mode) -> None:
 def test_a_paused_pair_is_bound_further() -> None:
     store = hedged(61_000, pair_notional_max_quote=D(60_000))
     store.pairs[BTC].mode = Mode.PAUSED
-    assert len(mode_changes(store, NOW)) == 2
+    assert len(mode_changes(store, NOW)) == 1
 
 
 def test_delta_counts_once_its_patience_is_over() -> None:
@@ -254,7 +255,7 @@ def test_delta_of_the_book_binds_the_pairs_that_have_one() -> None:
     build.hold(store, Role.LONG, "1", pair=even)
     build.hold(store, Role.SHORT, "-1", pair=even)
     build.hedge(store, "1", "0.8")
-    assert [change.scope for change in mode_changes(store, NOW) if isinstance(change, SetMode)] == [BTC]
+    assert [change.scope for change in mode_changes(store, NOW)] == [BTC]
 
 
 def test_gross_binds_everyone_and_a_full_venue_those_on_it() -> None:
@@ -263,19 +264,19 @@ def test_gross_binds_everyone_and_a_full_venue_those_on_it() -> None:
     build.hold(store, Role.LONG, "1", pair=other)
     assert mode_changes(store, NOW) == ()
     build.hedge(store)
-    assert [change.scope for change in mode_changes(store, NOW) if isinstance(change, SetMode)] == [
+    assert [change.scope for change in mode_changes(store, NOW)] == [
         BTC,
         "TWO",
     ]
     store.pairs[other].mode = Mode.REDUCE_ONLY
-    assert [change.scope for change in mode_changes(store, NOW) if isinstance(change, SetMode)] == [BTC]
+    assert [change.scope for change in mode_changes(store, NOW)] == [BTC]
 
 
 def test_two_pairs_share_one_margin_account() -> None:
     store = hedged(leverage_max=1.9)
     other = build.add_pair(store, "TWO", "spot:ETHUSDT", "usdm:ETHUSDT")
     build.hold(store, Role.SHORT, "-0.0001", pair=other)
-    bound = [change.scope for change in mode_changes(store, NOW) if isinstance(change, SetMode)]
+    bound = [change.scope for change in mode_changes(store, NOW)]
     assert bound == [BTC, "TWO"]
 
 
@@ -330,39 +331,6 @@ def test_flattening_of_everything_ends_when_every_pair_is_flat() -> None:
     assert mode_changes(store, NOW) == ()
 
 
-@pytest.mark.parametrize("everywhere", [True, False])
-def test_naked_while_halted_is_told_once_and_taken_back(everywhere: bool) -> None:
-    store = build.make_store()
-    pair = store.pairs[BTC]
-    if everywhere:
-        store.mode, store.mode_reason = Mode.HALTED, "ana: fire drill"
-    else:
-        pair.mode, pair.mode_reason = Mode.HALTED, "ana: fire drill"
-    pair.naked_ns = NOW
-    assert mode_changes(store, NOW + 2 * SECOND_NS) == ()
-    changes = mode_changes(store, NOW + 3 * SECOND_NS)
-    assert changes[0] == SetMode(BTC, Mode.HALTED, f"{NAKED_HALTED}; ana: fire drill")
-    assert isinstance(changes[1], RaiseAlert)
-    assert (changes[1].key, changes[1].severity) == ("naked_halted:BTC", "critical")
-    fold(store, changes)
-    assert mode_changes(store, NOW + 4 * SECOND_NS) == ()
-    pair.naked_ns = 0
-    changes = mode_changes(store, NOW + 5 * SECOND_NS)
-    assert changes == (SetMode(BTC, Mode.HALTED, "halted, no longer naked"),)
-    fold(store, changes)
-    assert mode_changes(store, NOW + 5 * SECOND_NS) == ()
-    pair.naked_ns = NOW + 6 * SECOND_NS
-    assert len(mode_changes(store, NOW + 9 * SECOND_NS)) == 2
-
-
-def test_a_reason_that_an_operator_wrote_is_not_taken_for_an_alert() -> None:
-    store = build.make_store()
-    pair = store.pairs[BTC]
-    store.mode, pair.naked_ns = Mode.HALTED, NOW
-    pair.mode_reason = f"{NAKED_HALTED}: looked at, goes on"  # with the mode ACTIVE
-    assert len(mode_changes(store, NOW + 3 * SECOND_NS)) == 2
-
-
 @pytest.mark.parametrize("mode", Mode)
 def test_the_program_only_goes_right(mode: Mode) -> None:
     store = hedged(61_000, pair_notional_max_quote=D(60_000))
@@ -371,4 +339,4 @@ def test_the_program_only_goes_right(mode: Mode) -> None:
     for state in PairState:
         pair.state = state
         for change in mode_changes(store, NOW):
-            assert not isinstance(change, SetMode) or change.mode.rank >= mode.rank
+            assert change.mode.rank >= mode.rank

@@ -12,13 +12,13 @@ import aiohttp
 import pytest
 
 from bot.model.facts import Channel as Ch
-from bot.model.facts import ChannelLost, ModeOrdered, ProtocolDrift
+from bot.model.facts import ChannelLost, ChannelOpened, ModeOrdered, ProtocolDrift
 from bot.model.ids import AccountId
 from bot.model.pair import Mode, PairState
 from bot.shell.api import BODY_MAX, ApiRefused, serve
 from bot.shell.client import NotDone, give_order, print_status, read_status
 from bot.shell.dialogue import MODES, Access, Wish
-from bot.shell.metrics import ALERTS, HOLDS, NAMES, PREFIX
+from bot.shell.metrics import ALERTS, CONDITIONS, HOLDS, NAMES, PREFIX
 from tests.core.world import BTC, LINEAR
 from tests.shell.live import Run, pause, until
 
@@ -199,6 +199,8 @@ def test_what_is_watched_for_its_first_time_is_zero_before(tmp_path: Path) -> No
         _, text = await ask("GET", "/metrics")
         for key in ALERTS:
             assert f'basisbot_alerts_total{{key="{key}"}} 0.0' in text
+        for key in CONDITIONS:
+            assert f'basisbot_alerts_standing_count{{key="{key}"}} 0.0' in text
         for code in set(HOLDS) - {"not_reconciled"}:
             assert f'basisbot_holds_count{{code="{code}",pair="BTC"}} 0.0' in text
         for account in ("binance:spot", "binance:usdm"):
@@ -213,6 +215,13 @@ def test_what_is_watched_for_its_first_time_is_zero_before(tmp_path: Path) -> No
         assert 'basisbot_alerts_total{key="drift"} 2.0' in text
         assert 'basisbot_alerts_total{key="channel"} 1.0' in text
         assert 'basisbot_holds_count{code="channel_lost",pair="BTC"} 1.0' in text
+        assert 'basisbot_alerts_standing_count{key="channel"} 1.0' in text
+        assert 'basisbot_alerts_standing_count{key="drift"}' not in text
+        ask.run.gateway.tell(ChannelOpened(AccountId("binance:spot"), Ch.PRIVATE))
+        await until(lambda: not ask.run.store.alerts)
+        _, text = await ask("GET", "/metrics")
+        assert 'basisbot_alerts_total{key="channel"} 1.0' in text
+        assert 'basisbot_alerts_standing_count{key="channel"} 0.0' in text
 
     play(tmp_path / "j", scene)
 
@@ -248,8 +257,9 @@ def test_the_client_reads_and_orders(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_what_others_said_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scene(ask: Asked) -> None:
         await asyncio.to_thread(give_order, ask.access, "pause", Wish("ev\x1b[31mil\nBTC: ready", "ann\r"))
-        ask.run.gateway.tell(ChannelLost(AccountId("binance:usdm"), Ch.MARKET, "\x1b]0;title\x07"))
-        await until(lambda: bool(ask.run.store.accounts[AccountId("binance:usdm")].lost))
+        lost = ChannelLost(AccountId("binance:usdm"), Ch.MARKET, "\x1b]0;title\x07", is_refused=True)
+        ask.run.gateway.tell(lost)
+        await until(lambda: bool(ask.run.store.alerts))
         state = await asyncio.to_thread(read_status, ask.access)
         assert state.mode_reason == "ann\r: ev\x1b[31mil\nBTC: ready"
         print_status(state)
@@ -258,6 +268,8 @@ def test_what_others_said_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     assert "BTC is paused: ann\\r: ev\\x1b[31mil\\nBTC: ready\n" in out
     assert "binance:usdm market is down: \\x1b]0;title\\x07\n" in out
+    standing = out.replace("\n", " ")
+    assert "critical for 0 s, channel:binance:usdm market: binance:usdm market is refused: " in standing
     assert not {"\x1b", "\r", "\x07"} & set(out)
 
 

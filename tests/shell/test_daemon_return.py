@@ -18,7 +18,7 @@ from bot.model.facts import (
     OrderRejected,
 )
 from bot.model.ids import AccountId
-from bot.model.pair import Mode
+from bot.model.pair import Mode, PairSpec
 from bot.model.store import OrderState
 from bot.shell.boot import ClockBehind
 from bot.shell.daemon import NOT_SERVED
@@ -90,9 +90,25 @@ def test_a_refusal_out_of_a_task_group_keeps_its_code_and_a_bug_beside_it_does_n
 
 async def fail_the_step(run: Run) -> None:
     await until(hedged(run))
-    order = run.gateway.placed[0]
-    for fact in run.gateway.world.execute(order, order.qty, order.price):
-        run.gateway.tell(fact)  # a second time in full, under another trade id
+    config = run.daemon.parts.config
+    swapped = tuple(PairSpec(one.name, one.short, one.long, one.capital_quote) for one in config.pairs)
+    run.gateway.tell(Booted("again", "0", msgspec.structs.replace(config, pairs=swapped)))
+
+
+def test_a_venue_that_fills_an_order_twice_ends_no_run(tmp_path: Path) -> None:
+    async def play(run: Run) -> None:
+        await until(hedged(run))
+        order = run.gateway.placed[0]
+        for fact in run.gateway.world.execute(order, order.qty, order.price):
+            run.gateway.tell(fact)  # a second time in full, under another trade id
+        await until(lambda: any(one.key.startswith("contradiction:") for one in run.alerts))
+        await until(lambda: any(one.key.startswith("reconcile:") for one in run.alerts))
+        assert run.store.mode is Mode.ACTIVE
+        run.daemon.stop("test", "done")
+
+    scene(tmp_path / "j", play)
+    assert not (tmp_path / "j.poison.json").exists()
+    assert verify(tmp_path / "j").ok
 
 
 def test_a_step_that_fails_ends_the_run_with_its_evidence(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from bot.model.commands import (
@@ -11,6 +12,7 @@ from bot.model.commands import (
     CancelOrder,
     NoteIdle,
     Outward,
+    PlaceOrder,
     QueryAccount,
     QueryOrder,
     RaiseAlert,
@@ -36,17 +38,27 @@ from tests.shell.admission import admitted
 from tests.shell.samples import SECOND, SPOT, START, accepted, book, filled, make_fuse, place
 
 A = ClientId("a")
+QTY = place("a").qty
 
 
 class Desk:
     """An executor with everything it touches written down."""
 
-    def __init__(self, *, deadline_s: float = 5.0, opening_orders_per_min: int = 120) -> None:
+    def __init__(
+        self,
+        *,
+        deadline_s: float = 5.0,
+        opening_orders_per_min: int = 120,
+        closing_notional: int = 10_000_000,
+    ) -> None:
         self.sent: list[tuple[Outward, int]] = []
         self.facts: list[AnyFact] = []
         self.alerts: list[tuple[RaiseAlert, int]] = []
         self.executor = Executor(
-            make_fuse(deadline_s=deadline_s, opening_orders_per_min=opening_orders_per_min),
+            msgspec.structs.replace(
+                make_fuse(deadline_s=deadline_s, opening_orders_per_min=opening_orders_per_min),
+                closing_notional_per_min_quote=Decimal(closing_notional),
+            ),
             {SPOT: instrument(SPOT)},
             lambda command, at_ns: self.sent.append((command, at_ns)),
             self.facts.append,
@@ -87,7 +99,8 @@ def test_what_the_guard_did_not_admit_is_not_sent() -> None:
 
 def test_the_fuse_turns_an_order_into_a_reject_that_was_never_sent() -> None:
     desk = Desk(opening_orders_per_min=2)
-    desk.execute(place("a"), place("b"), place("c"), place("d", Purpose.EXIT))
+    for order in (place("a"), place("b"), place("c"), place("d", Purpose.EXIT)):
+        desk.execute(order)
     assert [command.client_id for command, _ in desk.sent if not isinstance(command, QueryAccount)] == [
         "a",
         "b",
@@ -101,6 +114,32 @@ def test_the_fuse_turns_an_order_into_a_reject_that_was_never_sent() -> None:
     desk.executor.saw(filled(place("b"), START))
     desk.executor.saw(filled(place("d"), START))
     assert desk.executor.next_deadline_ns() is None, "nobody waits for an order that was not sent"
+
+
+def test_the_fuse_lets_a_group_pass_whole_or_not_at_all() -> None:
+    desk = Desk(opening_orders_per_min=2)
+    desk.execute(place("a"), place("b"), place("c"), place("d", Purpose.EXIT))
+    assert [command.client_id for command, _ in desk.sent if isinstance(command, PlaceOrder)] == ["d"]
+    assert [(fact.client_id, fact.code) for fact in desk.facts if isinstance(fact, OrderRejected)] == [
+        ("a", "FUSE"), ("b", "FUSE"), ("c", "FUSE"),
+    ]  # fmt: skip
+
+
+def test_what_expired_unfilled_gives_its_notional_back() -> None:
+    desk = Desk(closing_notional=1_000)  # an order is worth 600
+    for name in ("a", "b"):
+        desk.execute(place(name, Purpose.EXIT))
+        desk.executor.saw(OrderExpired(ClientId(name), "IOC", START))
+    desk.execute(place("c", Purpose.EXIT))
+    desk.executor.saw(filled(place("c", Purpose.EXIT), START))
+    desk.executor.saw(OrderReported(ClientId("c"), SPOT, "v", OrderStatus.FILLED, Side.BUY, QTY, QTY, START))
+    desk.execute(place("d", Purpose.EXIT))
+    assert [command.client_id for command, _ in desk.sent if isinstance(command, PlaceOrder)] == [
+        "a",
+        "b",
+        "c",
+    ]
+    assert [fact.client_id for fact in desk.facts if isinstance(fact, OrderRejected)] == ["d"]
 
 
 def test_silence_becomes_uncertain_at_the_deadline_and_only_once() -> None:

@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from bot.model.commands import NoteIdle, PlaceOrder
+from bot.model.commands import NoteIdle, PlaceOrder, RaiseAlert
 from bot.model.entry import Entry
 from bot.model.facts import (
     AnyFact,
@@ -246,6 +246,17 @@ def test_modes_alerts_and_origins(story: Report) -> None:
     assert origins.operator == 2
     assert origins.run == 3
     assert min(origins.market, origins.venue, origins.clock) > 0
+
+
+def test_a_condition_is_told_once_in_a_report_with_its_end() -> None:
+    scene = entered()
+    for severity in ("warning", "warning", "critical", "critical", "info", "warning"):
+        scene.wait(1)
+        scene.row((), (RaiseAlert("channel:x", severity, "down", stands=severity != "info"),))
+    scene.row((), (RaiseAlert("drift:x", "warning", "?"), RaiseAlert("drift:x", "warning", "?")))
+    found = [(alert.key, alert.severity) for alert in gather(scene.entries).report.alerts]
+    channel = [("channel:x", severity) for severity in ("warning", "critical", "info", "warning")]
+    assert found == [*channel, ("drift:x", "warning"), ("drift:x", "warning")]
 
 
 def test_every_type_of_fact_has_an_origin() -> None:

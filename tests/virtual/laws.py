@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from adapters.rehearsal.faults import EVERY_MARKET, FAULTS, Fault, parse
 from bot.model.config import Config
+from bot.model.facts import ModeOrdered
 from bot.model.ids import AccountId
 from bot.model.instrument import Position
 from bot.model.money import ZERO, exact, exact_arithmetic
@@ -22,7 +23,7 @@ from bot.model.pair import Mode
 from bot.shell.verify import verify
 from risk.watch import Hold
 from tests import invariants
-from tests.virtual.story import PATIENCE_S, PONG_S, Story, Told, config_of
+from tests.virtual.story import PATIENCE_S, PONG_S, REBOOT_S, Story, Told, config_of
 
 EXPLAINED_S = 12.0  # a balance whose fill or payment was lost waits for the next comparison of accounts
 TURN_S = 1.5  # a second until the next tick looks, and the way of an order and its answer
@@ -118,14 +119,16 @@ def broken(told: Told, story: Story, journal: Path, pong_s: float = PONG_S) -> l
     """Every law that a story broke, as a sentence; the empty list is what one hopes for."""
     script = parse(story.script)
     with exact_arithmetic():
-        found = invariants.check(told.entries, EXPLAINED_S)[0]
         amounts = unexplained(script)
         excused = _excused(told, amounts)
         beyond = sum((amounts[name] for name in excused), ZERO)
-        found = [each for each in found if not _follows(each, excused, beyond)]
+        found = invariants.check(told.entries, EXPLAINED_S, beyond)[0]
+        ends = tuple(f"end: {name}" for name in excused)
+        found = [each for each in found if not each.startswith(ends)]
         found += _books(told, excused)
     found += [f"order {name} reached the venue {n} times" for name, n in told.arrived.items() if n > 1]
     bound_s = naked_max_s(script, config_of(story), pong_s)
+    bound_s += _waits_s(told, story)
     # what crosses a reset is adopted with the wallet, and no longer the bot's to hedge
     if told.naked_s > bound_s and not any(fault.name == "reset" for fault in script):
         found.append(f"the venue saw a naked pair for {told.naked_s:.2f} s, bound {bound_s:.2f} s")
@@ -133,7 +136,7 @@ def broken(told: Told, story: Story, journal: Path, pong_s: float = PONG_S) -> l
     for name, reasons in told.ending.holds.items():
         if reasons != expected_holds:
             found.append(f"pair {name} is held: {reasons}, expected {expected_holds}")
-    expected = modes_after(script, is_aimed="seed=" not in story.script)
+    expected = _obeyed(told, modes_after(script, is_aimed="seed=" not in story.script))
     if len(story.stops_s) > 1:  # a run that left something undone is followed by a careful one
         expected += (Mode.REDUCE_ONLY,)
     for name, mode in told.ending.modes.items():
@@ -147,6 +150,32 @@ def broken(told: Told, story: Story, journal: Path, pong_s: float = PONG_S) -> l
     return found
 
 
+def _waits_s(told: Told, story: Story) -> float:
+    """How long nobody could, or would, repair: after each death until the order in flight is settled, and
+    while an operator has everything halted."""
+    strategy, fuse = config_of(story).strategy, config_of(story).fuse
+    death_s = REBOOT_S + fuse.deadline_s + strategy.receive_window_s + 3 * strategy.reask_s
+    waits_s = death_s * (len(told.ending.lives) - 1) if story.script or story.orders else 0.0
+    halted_ns, waited_ns = 0, 0
+    for entry in told.entries:
+        for fact in entry.facts:
+            if isinstance(fact, ModeOrdered):
+                waited_ns += entry.at_ns - halted_ns if halted_ns else 0
+                halted_ns = entry.at_ns if fact.mode is Mode.HALTED else 0
+    return waits_s + waited_ns / 1e9
+
+
+def _obeyed(told: Told, latched: tuple[Mode, ...]) -> tuple[Mode, ...]:
+    """The modes that may be in force at the end, after what an operator ordered last: that one, what a fault
+    latched since, or has latched for the pair alone; and what FLATTENING becomes."""
+    ordered = [fact.mode for row in told.entries for fact in row.facts if isinstance(fact, ModeOrdered)]
+    if not ordered:
+        return latched
+    last, bound = ordered[-1], max(latched, key=lambda mode: mode.rank)
+    found = tuple(mode for mode in Mode if last.rank <= mode.rank <= max(last.rank, bound.rank))
+    return (*found, Mode.HALTED) if last is Mode.FLATTENING else found
+
+
 def _excused(told: Told, amounts: Mapping[str, Decimal]) -> list[str]:
     """Accounts that differ by exactly what could not be explained."""
     return [
@@ -154,15 +183,6 @@ def _excused(told: Told, amounts: Mapping[str, Decimal]) -> list[str]:
         for name, amount in amounts.items()
         if _cash(told, name)[0].get("USDT", ZERO) - _cash(told, name)[1].get("USDT", ZERO) == amount
     ]
-
-
-def _follows(broken_law: str, excused: list[str], beyond: Decimal) -> bool:
-    """Whether a broken law is only what an excused account makes of the books: ``beyond`` more than they
-    explain, for as long as nobody adopts it."""
-    _, is_residual, difference = broken_law.partition(": residual is ")
-    if is_residual:
-        return Decimal(difference) == beyond
-    return any(broken_law.startswith(f"end: {name}") for name in excused)
 
 
 def _cash(told: Told, account: str) -> tuple[dict[str, Decimal], dict[str, Decimal]]:

@@ -23,7 +23,7 @@ from adapters.rehearsal.server import serve
 from adapters.tcp import TcpNetwork
 from bot.model.commands import RaiseAlert
 from bot.model.config import Config
-from bot.model.facts import AdoptionOrdered
+from bot.model.facts import AdoptionOrdered, ModeOrdered
 from bot.model.ids import AccountId, account_of
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode
@@ -153,12 +153,19 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
                 loop.call_at(venue.begun_s + adopt_s, daemon.engine.inbox.put, order)
             for stop_s in story.stops_s:
                 loop.call_at(venue.begun_s + stop_s, daemon.stop, "test", "told to")
+        for order_s, mode in story.orders:
+            if (due_s := venue.begun_s + order_s) > loop.time():
+                ordered = ModeOrdered("*", mode, "operator", "test")
+                loop.call_at(due_s, daemon.engine.inbox.put, ordered)
         lives.append(venue.fate.steps)
         await asyncio.wait((running,), timeout=until_s - loop.time())
-        if venue.fate.is_dead:
-            with suppress(Killed, asyncio.CancelledError):
-                await running
-            await asyncio.sleep(REBOOT_S)
+        if not venue.fate.is_dead:
+            venue.fate = bot.mortal(daemon, None)  # the story is over, or the run: no death comes after it
+            break
+        with suppress(Killed, asyncio.CancelledError):
+            await running
+        daemon.engine.journal.close()  # a process that is gone holds no lock
+        await asyncio.sleep(REBOOT_S)
     found = await ready(daemon, running)
     if not running.done():
         daemon.stop("test", "the story is over")

@@ -44,7 +44,8 @@ class Story(Struct, frozen=True, kw_only=True):
     """``script`` as for `adapters.rehearsal.faults.parse`, in seconds after the bot's start; ``changes`` are
     settings without their prefix; ``kills`` the step of each life but the last at which it ends
     (`tests.virtual.mortal`); ``stops_s`` when the first life is told to stop, which the second time is at
-    once; ``adopts`` when an operator takes which account over as it stands."""
+    once; ``adopts`` when an operator takes which account over as it stands; ``orders`` when an operator
+    orders which mode for everything, which nobody takes while no life is there."""
 
     script: str = ""
     seconds: float = 60.0
@@ -54,6 +55,7 @@ class Story(Struct, frozen=True, kw_only=True):
     kills: tuple[int, ...] = ()
     adopts: tuple[tuple[float, str], ...] = ()
     stops_s: tuple[float, ...] = ()
+    orders: tuple[tuple[float, Mode], ...] = ()
 
 
 class Ending(Struct, frozen=True):

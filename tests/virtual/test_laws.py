@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot.model.facts import OrderFilled
+from bot.model.commands import PlaceOrder
+from bot.model.entry import Entry
+from bot.model.facts import ModeOrdered, OrderFilled
 from bot.model.ids import AccountId
 from bot.model.pair import Mode
 from bot.shell.daemon import Outcome
 from risk.watch import Hold
+from tests import invariants
 from tests.virtual.laws import broken
 from tests.virtual.loop import run_virtual
 from tests.virtual.rig import play
@@ -82,3 +85,50 @@ def test_a_fill_that_the_journal_lacks(told: Told, journal: Path) -> None:
     kept = tuple(fact for fact in rows[number].facts if not isinstance(fact, OrderFilled))
     rows[number] = msgspec.structs.replace(rows[number], facts=kept)
     assert "binance:spot: venue holds" in said(told, journal, entries=rows)
+
+
+def test_a_death_that_does_not_come_in_time_is_none(tmp_path: Path) -> None:
+    told = run_virtual(play(Story(seconds=6.0, kills=(10_000, 1)), tmp_path / "journal.db"))
+    assert len(told.ending.lives) == 1
+
+
+def test_a_death_in_the_commit_of_a_boot_frees_the_journal(tmp_path: Path) -> None:
+    told = run_virtual(play(Story(seconds=12.0, kills=(20, 1, 1)), tmp_path / "journal.db"))
+    assert [len(life) for life in told.ending.lives[:-1]] == [20, 1, 1]
+
+
+def test_an_order_is_judged_by_the_mode_that_its_own_row_ordered(told: Told, journal: Path) -> None:
+    rows = list(told.entries)
+    number = next(n for n, row in enumerate(rows) if any(isinstance(c, PlaceOrder) for c in row.commands))
+    halt = ModeOrdered("*", Mode.HALTED, "operator", "test")
+    free = ModeOrdered("*", Mode.ACTIVE, "operator", "test")
+
+    def with_facts(*facts: ModeOrdered, at: int) -> str:
+        row = rows[at]
+        changed = msgspec.structs.replace(row, facts=(*row.facts, *facts))
+        return said(told, journal, entries=[*rows[:at], changed, *rows[at + 1 :]])
+
+    assert "is sent while HALTED" in with_facts(halt, at=number - 1)
+    assert "is sent while HALTED" in with_facts(halt, at=number)
+    assert "is sent while HALTED" not in with_facts(halt, free, at=number)
+
+
+def test_what_comes_on_top_of_an_excused_residual_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    laws = invariants.Laws(ahead_s=12.0, beyond=Decimal(25))
+    standing, ahead = [Decimal(25)] * 30, [Decimal(26)] * 12
+    residuals = iter([*standing, *ahead, *standing, *ahead, Decimal(26)])
+    monkeypatch.setattr(invariants.views, "residual", lambda store: next(residuals))
+    for second in range(84):
+        laws.row(Entry(second, (second + 1) * 10**9, (), ()))
+    assert laws.broken == []
+    laws.row(Entry(84, 85 * 10**9, (), ()))
+    assert laws.broken == ["row 84: residual is 26"]
+
+
+def test_a_death_that_is_due_after_the_end_does_not_come(tmp_path: Path) -> None:
+    """This story ends in the middle of a clip, whose steps come while the run is told to stop."""
+    story = Story(seconds=3.0)
+    (steps,) = run_virtual(play(story, tmp_path / "whole.db")).ending.lives
+    told = run_virtual(play(msgspec.structs.replace(story, kills=(len(steps) + 1,)), tmp_path / "j.db"))
+    assert told.ending.outcome.clean
+    assert told.arrived.total() >= 4, "more than had left at the end"

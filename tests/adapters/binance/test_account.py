@@ -192,7 +192,6 @@ def test_a_wallet_is_not_told_between_a_payment_and_its_entry_in_the_history() -
     async def scene() -> list[list[str]]:
         bench = await set_up(Venue("99", **listed))
         answers = AccountAnswers(bench.account)
-        bench.payments.begin(NOW_NS - DAY_NS)
         bench.payments.due(NOW_NS)
         told = []
         for _ in range(3):

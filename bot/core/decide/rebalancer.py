@@ -1,0 +1,162 @@
+"""What the pair should do next: a group of admitted orders, or the reason for doing nothing.
+
+Pure: it reads the store and proposes, the guard admits, and `fold` writes.  The order of the questions is
+the order of their urgency: what lives, a naked leg, leaving, drift, entering.  Nothing is proposed for a
+pair that has orders in flight, nor against a book that is not known to be true.
+"""
+
+from __future__ import annotations
+
+from bot.core import signals, views
+from bot.core.decide import candidates, sizing
+from bot.core.decide.draft import Decided, Draft
+from bot.core.decide.idle import Idle, of_hold
+from bot.core.decide.room import leg_room_quote
+from bot.model.commands import AnyWhy, CancelOrder, Flatten
+from bot.model.config import Config
+from bot.model.instrument import Side
+from bot.model.money import ZERO, exact
+from bot.model.pair import Mode, PairState, Purpose, Role
+from bot.model.store import Order, OrderState, Pair, Store, live_orders_of
+from risk import budgets, guard, ratio, watch
+from risk.exposure import pair_delta_base
+from risk.guard import Refused
+
+BLIND = ("stale_feed", "gap", "no_book", "crossed_book", "feed_ended")  # no signal is read from such a book
+RETRY_PAUSE_NS = 1_000_000_000  # what is refused over and over must not spend the budget of every other exit
+
+
+def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
+    """The next group of a pair's orders, as the guard admits it, or why there is none."""
+    live = live_orders_of(store, pair)
+    if live:
+        return _in_flight(store, pair, live, at_ns)
+    if not store.ledger.opened:
+        missing = watch.holds(store, at_ns, pair)
+        return of_hold(missing[0]) if missing else Idle("warming_up")
+    if watch.effective_mode(store, pair) is Mode.HALTED and pair.state is not PairState.FLAT:
+        return _halted(store, pair)
+    if pair.naked_ns and (pair.state is not PairState.HEDGED or candidates.has_lost_a_leg(store, pair)):
+        if pair.state is PairState.FLAT:
+            return Idle("naked_within_patience")
+        return candidates.repair(store, config, pair, at_ns)
+    if store.stopping:
+        return Idle("stopping", store.stopping)
+    if pair.state is PairState.FLAT:
+        return _enter(store, config, pair, at_ns)
+    if pair.state is PairState.EXITING:
+        return _exit(store, config, pair, at_ns)
+    if pair.state is PairState.HEDGED:
+        return _held(store, config, pair, at_ns)
+    return Idle("settling")
+
+
+def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
+    """Leave, bring the hedge back, or add a clip, in this order."""
+    if watch.effective_mode(store, pair) is Mode.FLATTENING:
+        return _exit(store, config, pair, at_ns)
+    blind = next((hold for hold in watch.holds(store, at_ns, pair) if hold.code in BLIND), None)
+    found = of_hold(blind) if blind is not None else signals.leave(store, config, pair, at_ns)
+    if not isinstance(found, Idle):
+        return candidates.leave(store, config, pair, at_ns, found, forced=False)
+    drift = candidates.drift(store, config, pair, at_ns)
+    if drift is not None:
+        return drift
+    entered = _enter(store, config, pair, at_ns)
+    told = not isinstance(entered, Idle) or entered.reason in budgets.ENDING  # a passed budget is news
+    return entered if told else found
+
+
+def _in_flight(store: Store, pair: Pair, live: list[Order], at_ns: int) -> Decided | Idle:
+    """A pair that is naked beyond its patience, one that is halted and a run that is to end do not wait for
+    orders that rest: they are withdrawn."""
+    if watch.effective_mode(store, pair) is Mode.HALTED:
+        why = "halted"
+    elif pair.state is PairState.LEGGED:
+        why = "legged"
+    elif store.stopping:
+        why = "stopping"
+    else:
+        return Idle("in_flight")
+    # an order whose cancel was refused is asked about before it is cancelled again
+    resting = tuple(
+        CancelOrder(order.client_id, order.instrument, why)
+        for order in live
+        if order.state is OrderState.OPEN
+        and (not order.reason or store.now_ns - order.state_ns >= RETRY_PAUSE_NS)
+    )
+    if resting:
+        verdict = guard.admit(store, at_ns, resting)
+        return Idle("in_flight") if isinstance(verdict, Refused) else verdict
+    unanswered = [order.client_id for order in live if order.state is OrderState.UNCERTAIN]
+    return Idle("unanswered", " ".join(unanswered)) if unanswered and pair.naked_ns else Idle("in_flight")
+
+
+def _halted(store: Store, pair: Pair) -> Idle:
+    """What the table would do is told and not sent."""
+    if not pair.naked_ns:
+        return Idle("mode_halted")
+    delta = float(pair_delta_base(store, pair))
+    for role in (Role.LONG, Role.SHORT) if delta > 0 else (Role.SHORT, Role.LONG):
+        found = ratio.against(store, pair, role, delta)
+        if found is not None:
+            return Idle("halted", f"{found.side.value} {found.qty:f} {pair.spec.instrument(role)}")
+    return Idle("halted")
+
+
+def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
+    strategy = config.strategy
+    mode = watch.effective_mode(store, pair)
+    if mode is not Mode.ACTIVE or not pair.in_config:
+        return Idle(f"mode_{mode.value}" if pair.in_config else "not_configured")
+    for hold in watch.holds(store, at_ns, pair):
+        return of_hold(hold)
+    used = views.notional_quote(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
+    left = pair.spec.capital_quote - (used or ZERO)
+    clip = float(min(strategy.clip_quote, left))
+    if clip * 2 < float(strategy.clip_quote):
+        return Idle("capital_in_use", f"{used}", f"{pair.spec.capital_quote}")
+    signal = signals.entry(store, config, pair, at_ns)
+    if isinstance(signal, Idle):
+        return signal
+    if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
+        return Idle("clip_interval")
+    size = sizing.entry_size(store, pair, clip)
+    if size is None:
+        return Idle("clip_too_small")
+    if leg_room_quote(store, config, Purpose.ENTER, at_ns, len(Role)) < exact(clip):
+        return Idle("fuse_room", f"{clip:g}")
+    draft = Draft(store, config, pair, at_ns, (Purpose.ENTER, signal), forced=False)
+    sides = {Role.LONG: Side.BUY, Role.SHORT: Side.SELL}
+    together = strategy.leg_policy == "together"
+    for role in (Role.LONG, Role.SHORT) if together else (Role.SHORT, Role.LONG):
+        idle = draft.add(role, sides[role], size.qty(role), reduce_only=False)
+        if idle is not None:
+            return idle
+    block = budgets.entry_block(store, at_ns, pair, tuple(draft.orders))
+    if block is not None:
+        return Idle(block.rule, block.value, block.limit)
+    whole = draft.admitted()
+    # the leg that follows must be possible before the first one goes
+    return whole if together or isinstance(whole, Idle) else draft.admitted(1)
+
+
+def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
+    """The next clip of an exit under way.  It goes on until the legs are gone, unless the reason to enter has
+    come back: then it is left alone, and the pair is HEDGED again after a while."""
+    mode = watch.effective_mode(store, pair)
+    if mode is Mode.FLATTENING:
+        if at_ns - pair.clip_ns < RETRY_PAUSE_NS:
+            return Idle("clip_interval")
+        why: AnyWhy = Flatten(store.mode_reason or pair.mode_reason)
+        return candidates.leave(store, config, pair, at_ns, why, forced=True)
+    if at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9:
+        return Idle("clip_interval")
+    if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
+        return Idle("exit_withdrawn")
+    found = signals.leave(store, config, pair, at_ns)
+    if not isinstance(found, Idle):
+        return candidates.leave(store, config, pair, at_ns, found, forced=False)
+    if pair.why is None:
+        return found
+    return candidates.leave(store, config, pair, at_ns, pair.why, forced=False)
