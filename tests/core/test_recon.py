@@ -173,9 +173,11 @@ def test_a_lost_order_channel_leaves_requests_in_flight_unvouched_for() -> None:
     world.give(ChannelLost(USDM, Channel.ORDERS, "socket"))
     states = {order.instrument: world.store.orders[order.client_id].state for order in orders}
     assert states == {LINEAR: OrderState.UNCERTAIN, SPOT: OrderState.SENT}
-    assert not queries(world), "nobody to ask while the account's channel is down"
-    world.give(ChannelOpened(USDM, Channel.ORDERS))
-    assert len(queries(world)) == 1
+    assert len(queries(world)) == 1, "a question does not go by the channel of orders"
+    world.give(ChannelLost(USDM, Channel.PRIVATE, "socket"))
+    world.tick(11.0)
+    assert SPOT not in [world.store.orders[name].instrument for name in queries(world)][1:]
+    assert not [name for name in queries(world) if world.store.orders[name].instrument == LINEAR]
 
 
 def test_a_lost_private_channel_asks_when_it_is_back() -> None:

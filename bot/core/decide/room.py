@@ -45,9 +45,9 @@ def _claimed_quote(store: Store) -> Decimal:
         worth = abs(notional_quote(market.instrument, order.open_qty, order.price))
         claimed[order.pair] = max(claimed.get(order.pair, ZERO), worth)
     for name, pair in store.pairs.items():
-        market = store.markets[pair.spec.long] if pair.naked_ns else None
-        if market is not None and market.mark is not None:
-            worth = abs(pair_delta_base(store, pair)) * market.mark
+        mark = store.markets[pair.spec.long].mark if pair.naked_ns else None
+        if mark is not None:
+            worth = abs(pair_delta_base(store, pair)) * mark
             claimed[name] = max(claimed.get(name, ZERO), worth)
     return sum(claimed.values(), ZERO) * MARGIN
 

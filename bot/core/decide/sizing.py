@@ -136,6 +136,10 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
         if wanted_base == whole_base:
             return Size(long_most, short_most)
     found = _in_ratio(store, pair, (long, long_most), (short, short_most), wanted_base)
+    if found is None and not rests:
+        found = _last_of_a_leg((long, long_most), (short, short_most))
+    if found is None and rests and is_dust(store, long_market, pair.long.position.qty - long_most):
+        found = Size(long_most, short_most)  # what is left of the short leg is less than a lot
     if found is None:
         return "stranded" if rests else "thin_book"
     if found.long_qty == long_most and not rests and short_base <= depth_base:
@@ -143,6 +147,18 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
         # short
         return Size(long_most, short_most)
     return found
+
+
+def _last_of_a_leg(
+    long_leg: tuple[Executable, Decimal], short_leg: tuple[Executable, Decimal]
+) -> Size | None:
+    """A leg that is worth less than a lot of the other one goes with that lot: coins hedge the rest of it."""
+    (long, long_most), (short, short_most) = long_leg, short_leg
+    if 0 < float(long_most) * long.per_qty_base <= LAST_CLIP * short.lot_base:
+        return Size(long_most, min(short_most, short.instrument.lot))
+    if 0 < float(short_most) * short.per_qty_base <= LAST_CLIP * long.lot_base:
+        return Size(min(long_most, long.instrument.lot), short_most)
+    return None
 
 
 def _most(market: Market, held: Decimal) -> Decimal:
@@ -186,9 +202,9 @@ def _in_ratio(
         )
         short_qty = min(short_qty, short_most)
     for leg, qty in ((long, long_qty), (short, short_qty)):
-        if not is_tradable(leg.instrument, qty, exact(leg.price), reduces=True):
+        if qty > 0 and not is_tradable(leg.instrument, qty, exact(leg.price), reduces=True):
             return None
-    return Size(long_qty, short_qty)
+    return Size(long_qty, short_qty) if long_qty or short_qty else None
 
 
 def depth_base(market: Market, side: Side, limit: Decimal) -> float:
