@@ -7,13 +7,15 @@ fees in 30 days, pair       of capital           `budget_fees_month`: PAUSED, cr
 turnover in 24 h, pair      multiple of capital  `budget_turnover`: no entries for 24 h, told
 entries given back, pair    count in 24 h        `entry_was_unwound`: a pause that doubles; the last one
                                                  of the count: PAUSED, critical
+exits bought back, pair     of one position      `exit_was_undone`: the next one by signal or age waits
+                                                 for that pause, and for fees that the budgets cover
 orders refused, account     count a minute       `budget_refused`: openings held for a while, told
 loss of a day, from a peak  of all capital       everything REDUCE_ONLY, critical
 =========================== ==================== ======================================================
 
-`entry_block` is the one predicate that the decision and the guard ask before an entry, and only an entry is
-ever asked about: exits, repairs, unwinds and FLATTEN are neither refused nor delayed, and count as ``other``,
-never as spent.  An entry is begun only where
+`entry_block` is the one predicate that the decision and the guard ask before an entry.  Exits by force,
+repairs, unwinds and FLATTEN are neither refused nor delayed, and count as ``other``, never as spent.  An
+entry is begun only where
 
 - spent + its fees + a complete exit of all that would then be held, by signal, fit the budget; so the exit
   never has to be refused for the budget to hold;
@@ -42,6 +44,7 @@ from risk.limits import Refused, exact_limit
 
 FEES_DAY, FEES_BOOK, FEES_MONTH = "budget_fees_day", "budget_fees_book", "budget_fees_month"
 TURNOVER, REFUSED, UNDONE = "budget_turnover", "budget_refused", "entry_was_unwound"
+UNDONE_EXIT = "exit_was_undone"
 ENDING = (FEES_DAY, FEES_BOOK, FEES_MONTH, TURNOVER)  # those that end entries, or pause
 EXIT_HEADROOM = Decimal("1.5")  # an exit may come when the price, and with it the fee, is higher by this
 
@@ -67,8 +70,35 @@ def entry_block(store: Store, at_ns: int, pair: Pair, orders: tuple[PlaceOrder, 
         return Refused(f"missing:{missing.what}", missing.where, "", pair.spec.name)
 
 
+def exit_block(store: Store, at_ns: int, pair: Pair) -> Refused | None:
+    """Why an exit by signal or age waits: one of this position went in one leg and was bought back.  The
+    next one waits for a pause that doubles, and for budgets that cover it; a day later it goes in any case.
+    An exit by force is never asked about."""
+    spending, name, budget = pair.spending, pair.spec.name, config_of(store).budget
+    age_ns = at_ns - spending.undone_exit_ns
+    if not spending.undone_exits or age_ns >= DAY_NS:
+        return None
+    pause_s = undone_pause_s(budget, spending.undone_exits)
+    if age_ns < pause_s * 1e9:
+        return Refused(UNDONE_EXIT, f"{pause_s - age_ns / 1e9:.0f}", f"{pause_s:.0f}", name)
+    try:
+        capital, all_capital = capital_of(store, pair), book_capital(store)
+    except MissingData as missing:
+        return Refused(f"missing:{missing.what}", missing.where, "", name)
+    today = spending.days.get(store.spending.day, Fees())
+    for fees, limit in (
+        (today, _part_of(capital, budget.fees_day_pair_bps)),
+        (spending.month, _part_of(capital, budget.fees_month_pair_bps)),
+        (store.spending.today, _part_of(all_capital, budget.fees_day_book_bps)),
+    ):
+        refused = _beyond(UNDONE_EXIT, name, fees.spent + fees.other + spending.exit_fee, limit)
+        if refused is not None:
+            return refused
+    return None
+
+
 def undone_pause_s(budget: Budget, count: int) -> float:
-    """Seconds without entries after the ``count``-th that was given back, ``count`` > 0."""
+    """Seconds of the pause after the ``count``-th entry or exit that was undone, ``count`` > 0."""
     return min(budget.undone_pause_max_s, budget.undone_pause_s * 2.0 ** min(count - 1, 60))
 
 
@@ -236,6 +266,8 @@ def mode_changes(store: Store, at_ns: int) -> tuple[Change, ...]:
                 out += _month_passed(store, store.pairs[PairName(name)])
             case "undone":
                 out += _undone(store, at_ns, store.pairs[PairName(name)])
+            case "undone_exit":
+                out.append(_undone_exit(store, store.pairs[PairName(name)]))
             case "refused":
                 out.append(_refused(store, AccountId(name)))
             case "resumed":
@@ -277,6 +309,16 @@ def _undone(store: Store, at_ns: int, pair: Pair) -> tuple[Change, ...]:
     pause_s = undone_pause_s(budget, count)
     sentence = f"pair {name}: {given_back}, the next one waits {pause_s:.0f} s{why}"
     return (RaiseAlert(f"budget:undone:{name}", "warning", sentence),)
+
+
+def _undone_exit(store: Store, pair: Pair) -> RaiseAlert:
+    pause_s = undone_pause_s(config_of(store).budget, pair.spending.undone_exits)
+    why = f"; the venue last refused {pair.spending.refusal}" if pair.spending.refusal else ""
+    sentence = (
+        f"pair {pair.spec.name}: an exit went in one leg and was bought back, the next one by signal or age "
+        f"waits at least {pause_s:.0f} s, flatten does not{why}"
+    )
+    return RaiseAlert(f"budget:undone_exit:{pair.spec.name}", "warning", sentence)
 
 
 def _refused(store: Store, name: AccountId) -> RaiseAlert:

@@ -87,7 +87,9 @@ def sent(store: Store, pair: Pair, command: PlaceOrder, at_ns: int) -> None:
                 pair.repairs = 0
                 pair.spending.given_back = False
             pair.growing = True
+            pair.spending.leaving = False
         case Purpose.EXIT:
+            pair.spending.leaving = True
             if pair.clip_ns != at_ns:  # a group counts once
                 pair.fruitless += 1
             pair.clip_ns = at_ns
@@ -156,7 +158,9 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
         if pair.state is not FLAT:
             move(pair, FLAT, at_ns, "nothing held" if pair.growing else "all sold")
             spending.end_entry(store, pair, at_ns)
+            spending.end_exit(store, pair, at_ns)
             release(pair)
+            pair.spending.undone_exits = 0
         pair.naked_ns = 0
         return
     naked = not in_ratio(store, pair)
@@ -167,6 +171,7 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
         return
     if live or flat:
         return
+    spending.end_exit(store, pair, at_ns)
     match pair.state:
         case PairState.ENTERING:
             move(pair, HEDGED, at_ns, "legs in ratio")

@@ -108,6 +108,8 @@ def count_fill(store: Store, order: Order, fact: OrderFilled, at_ns: int) -> Non
         _count_turn(store, pair, order, fact, hour_of(at_ns))
     elif pair.growing and fact.side is not order.role.opening_side and order.purpose is not Purpose.DRIFT:
         pair.spending.given_back = True
+    elif pair.spending.leaving and fact.side is order.role.opening_side:
+        pair.spending.taken_back = True
 
 
 def _fee(store: Store, instrument: Instrument, fact: OrderFilled) -> Decimal:
@@ -156,6 +158,17 @@ def end_entry(store: Store, pair: Pair, at_ns: int) -> None:
         spending.undone_ns = (*recent, at_ns)
         _note(store, "undone", pair.spec.name)
     spending.given_back = False
+
+
+def end_exit(store: Store, pair: Pair, at_ns: int) -> None:
+    """A clip of an exit is over: both legs have gone in ratio, or one was bought back."""
+    spending = pair.spending
+    if spending.taken_back:
+        recent = at_ns - spending.undone_exit_ns < DAY_NS
+        spending.undone_exits = spending.undone_exits + 1 if recent else 1
+        spending.undone_exit_ns = at_ns
+        _note(store, "undone_exit", pair.spec.name)
+    spending.leaving = spending.taken_back = False
 
 
 def count_refusal(store: Store, order: Order, at_ns: int) -> None:

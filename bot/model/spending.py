@@ -49,6 +49,10 @@ class PairSpending(Struct):
     exit_held: tuple[Decimal, Decimal] = (ZERO, ZERO)  # the legs it was worked out for
     closed_ns: int = 0  # no entries before this
     closed_code: str = ""
+    leaving: bool = False  # the last group sent was an exit
+    taken_back: bool = False  # it has bought back something of what it sold
+    undone_exits: int = 0  # those of this position that did, within a day of each other
+    undone_exit_ns: int = 0  # when the last of them was over
 
 
 class BookSpending(Struct):

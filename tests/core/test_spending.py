@@ -16,7 +16,8 @@ from bot.model.commands import (
     LegUnwound,
     RaiseAlert,
 )
-from bot.model.facts import ModeOrdered
+from bot.model.facts import ForcedFilled, ModeOrdered
+from bot.model.instrument import Side
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.spending import DAY_NS, Fees
 from tests.core.budgeted import (
@@ -31,7 +32,7 @@ from tests.core.budgeted import (
     undo,
     with_budget,
 )
-from tests.core.world import INVERSE, LINEAR, SECOND_NS, SPOT, D, World, hedged, make_config
+from tests.core.world import BTC, INVERSE, LINEAR, SECOND_NS, SPOT, D, World, hedged, make_config
 from tests.risk import build
 
 # --- fees -------------------------------------------------------------------------------------------------
@@ -248,3 +249,65 @@ def test_refusals_of_longer_ago_than_a_minute_do_not_add_up() -> None:
         for order in world.placed():
             refuse(world, order)
     assert alerts(world) == []
+
+
+# --- exits bought back ------------------------------------------------------------------------------------
+
+
+def leave_in_vain(world: World, seconds: int) -> int:
+    """The reason to leave stands, and the venue refuses to buy the contract back; returns the exits begun."""
+    exits = 0
+    for _ in range(seconds):
+        look(world, -20.0, 1.1)
+        for _ in range(10):
+            orders = world.placed()
+            exits += any(order.purpose is Purpose.EXIT for order in orders)
+            for order in orders:
+                if order.role is Role.SHORT:
+                    refuse(world, order)
+                else:
+                    fill(world, order)
+            if not orders:
+                break
+    return exits
+
+
+def test_an_exit_that_is_bought_back_waits_before_the_next_one_and_flatten_does_not() -> None:
+    world = with_budget()
+    world.quote(60_000.0, 20.0)
+    world.fill_all()
+    assert leave_in_vain(world, 40) == 1
+    assert pair(world).idle == "exit_was_undone"
+    assert "budget:undone_exit:BTC" in alerts(world)
+    assert leave_in_vain(world, 40) == 1
+    assert pair(world).spending.undone_exits == 2
+    world.give(ModeOrdered(BTC, Mode.FLATTENING, "test", "by force"))
+    look(world, -20.0, 2)
+    world.fill_all()
+    assert pair(world).state is PairState.FLAT
+    assert pair(world).spending.undone_exits == 0
+
+
+def test_exits_that_are_bought_back_stop_with_the_budget_of_the_day() -> None:
+    world = with_budget(fees_day_pair_bps=100.0, undone_pause_s=0.0)
+    world.quote(60_000.0, 20.0)
+    world.fill_all()
+    held = pair(world).spending.exit_fee
+    exits = leave_in_vain(world, 60)
+    assert 1 < exits < 6
+    assert fees(world).spent + fees(world).other <= 100 + held
+    assert pair(world).idle == "exit_was_undone"
+    world.at_ns = pair(world).spending.undone_exit_ns + DAY_NS
+    assert leave_in_vain(world, 1) == 1
+
+
+def test_a_leg_that_somebody_took_is_no_exit_bought_back() -> None:
+    world = hedged()
+    forced = ForcedFilled(LINEAR, "9", Side.BUY, D("0.16"), D(60_000), D(0), "USDT", "adl", world.at_ns)
+    world.give(forced)
+    world.quote(60_000.0, 0.0)
+    for _ in range(10):
+        look(world, 0.0, 1.1)
+        world.fill_all()
+    assert pair(world).state is not PairState.LEGGED
+    assert pair(world).spending.undone_exits == 0

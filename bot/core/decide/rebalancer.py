@@ -58,7 +58,7 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
     blind = next((hold for hold in watch.holds(store, at_ns, pair) if hold.code in BLIND), None)
     found = of_hold(blind) if blind is not None else signals.leave(store, config, pair, at_ns)
     if not isinstance(found, Idle):
-        return candidates.leave(store, config, pair, at_ns, found, forced=False)
+        return _leave(store, config, pair, at_ns, found)
     drift = candidates.drift(store, config, pair, at_ns)
     if drift is not None:
         return drift
@@ -156,7 +156,15 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         return Idle("exit_withdrawn")
     found = signals.leave(store, config, pair, at_ns)
     if not isinstance(found, Idle):
-        return candidates.leave(store, config, pair, at_ns, found, forced=False)
+        return _leave(store, config, pair, at_ns, found)
     if pair.why is None:
         return found
-    return candidates.leave(store, config, pair, at_ns, pair.why, forced=False)
+    return _leave(store, config, pair, at_ns, pair.why)
+
+
+def _leave(store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy) -> Decided | Idle:
+    """A clip of an exit by signal or age, which waits where the one before it was bought back."""
+    block = budgets.exit_block(store, at_ns, pair)
+    if block is not None:
+        return Idle(block.rule, block.value, block.limit)
+    return candidates.leave(store, config, pair, at_ns, why, forced=False)
