@@ -72,25 +72,24 @@ def entry_block(store: Store, at_ns: int, pair: Pair, orders: tuple[PlaceOrder, 
 
 def exit_block(store: Store, at_ns: int, pair: Pair) -> Refused | None:
     """Why an exit by signal or age waits: one of this position went in one leg and was bought back.  The
-    next one waits for a pause that doubles, and for budgets that cover it; a day later it goes in any case.
-    An exit by force is never asked about."""
+    next one waits for a pause that doubles, and for budgets that cover it: those of a day for a day at most,
+    that of the month always.  An exit by force is never asked about."""
     spending, name, budget = pair.spending, pair.spec.name, config_of(store).budget
-    age_ns = at_ns - spending.undone_exit_ns
-    if not spending.undone_exits or age_ns >= DAY_NS:
+    if not spending.undone_exits:
         return None
-    pause_s = undone_pause_s(budget, spending.undone_exits)
+    age_ns, pause_s = at_ns - spending.undone_exit_ns, undone_pause_s(budget, spending.undone_exits)
     if age_ns < pause_s * 1e9:
         return Refused(UNDONE_EXIT, f"{pause_s - age_ns / 1e9:.0f}", f"{pause_s:.0f}", name)
     try:
         capital, all_capital = capital_of(store, pair), book_capital(store)
-    except MissingData as missing:
-        return Refused(f"missing:{missing.what}", missing.where, "", name)
-    today = spending.days.get(store.spending.day, Fees())
-    for fees, limit in (
-        (today, _part_of(capital, budget.fees_day_pair_bps)),
-        (spending.month, _part_of(capital, budget.fees_month_pair_bps)),
-        (store.spending.today, _part_of(all_capital, budget.fees_day_book_bps)),
-    ):
+    except MissingData:
+        return None  # what is not known never keeps an exit back
+    sums = [(spending.month, _part_of(capital, budget.fees_month_pair_bps))]
+    if age_ns < DAY_NS:
+        today = spending.days.get(store.spending.day, Fees())
+        sums.append((today, _part_of(capital, budget.fees_day_pair_bps)))
+        sums.append((store.spending.today, _part_of(all_capital, budget.fees_day_book_bps)))
+    for fees, limit in sums:
         refused = _beyond(UNDONE_EXIT, name, fees.spent + fees.other + spending.exit_fee, limit)
         if refused is not None:
             return refused
@@ -316,7 +315,7 @@ def _undone_exit(store: Store, pair: Pair) -> RaiseAlert:
     why = f"; the venue last refused {pair.spending.refusal}" if pair.spending.refusal else ""
     sentence = (
         f"pair {pair.spec.name}: an exit went in one leg and was bought back, the next one by signal or age "
-        f"waits at least {pause_s:.0f} s, flatten does not{why}"
+        f"waits {pause_s:.0f} s and until the budgets of fees cover it, flatten waits for neither{why}"
     )
     return RaiseAlert(f"budget:undone_exit:{pair.spec.name}", "warning", sentence)
 
