@@ -6,12 +6,12 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY requirements.lock requirements-dev.lock ./
 RUN python3 -m venv /opt/basisbot \
- && /opt/basisbot/bin/python -m pip install --require-hashes -r requirements.lock
+ && /opt/basisbot/bin/python -m pip install --no-deps --require-hashes -r requirements.lock
 # the build backend is pinned in the development lock; it stays in this stage
 RUN python3 -m venv /opt/build \
  && awk '/^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/ {keep=1} keep {print} !/\\$/ {keep=0}' \
       requirements-dev.lock >build.lock \
- && /opt/build/bin/python -m pip install --require-hashes -r build.lock
+ && /opt/build/bin/python -m pip install --no-deps --require-hashes -r build.lock
 COPY . .
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/basisbot/bin/python -m pip install --no-deps /wheels/*.whl \

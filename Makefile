@@ -1,20 +1,21 @@
-# Verbs of the project.  Needs git, make and python3 (3.11 or later, with venv); everything else comes into .venv.
+# Verbs of the project.  Needs git, make and python3 (3.11 or later, with venv); everything else comes into $(VENV).
 
 PYTHON ?= python3
-BIN := .venv/bin
-STAMP := .venv/.set-up
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
 PURE := bot/model bot/core bot/quant risk
 PURE_TESTS := tests/model tests/core tests/quant tests/risk
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test coverage lint types bench sim env-example
+.PHONY: setup demo test coverage pure lint types bench sim env-example
 
 setup: $(STAMP)
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is %s: 3.11 or later is needed; name one by make PYTHON=..." % sys.version.split()[0])'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
@@ -34,6 +35,10 @@ coverage: setup
 	  echo "branch coverage of $$package: $$($(BIN)/python -m coverage report --include="$$package/*" --format=total) %"; \
 	  $(BIN)/python -m coverage report --include="$$package/*" --skip-covered --show-missing --fail-under=95 >out/coverage.txt || { cat out/coverage.txt; exit 1; }; \
 	done
+
+# imports and the pure packages' tests, for another Python: make pure PYTHON=python3.13 VENV=out/python3.13
+pure: setup
+	$(BIN)/python -m pytest -n $(WORKERS) tests/architecture/test_imports.py tests/architecture/test_locks.py $(PURE_TESTS)
 
 lint: setup
 	$(BIN)/ruff check

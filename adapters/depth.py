@@ -26,6 +26,7 @@ from bot.model.instrument import Instrument
 from bot.ports import Emit
 
 WAITING_MAX = 1000  # diffs kept while no snapshot has come; older ones are dropped
+HELD_MAX = 50_000  # levels of a side that are kept; ten times the deepest book that a venue shows
 MS = 1_000_000  # nanoseconds
 
 
@@ -214,6 +215,10 @@ class BookChannel(ShownBook):
             self._lose(diff, at_ns)
             return
         self._apply(diff)
+        if len(self._bids) > HELD_MAX or len(self._asks) > HELD_MAX:
+            self.refuse("more levels than are kept")
+            self.interrupt(at_ns)
+            return
         touch = self._touch
         if touch is not None and touch.update_id > diff.last:
             self._set_touch(touch)

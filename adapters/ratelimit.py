@@ -14,10 +14,11 @@ rolling is unverified, too; should they roll, the venue's own count corrects our
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
+from adapters.numbers import COUNT_MAX, delay_s, whole
 from bot.ports import Reading
 
 SECOND_NS = 1_000_000_000
@@ -25,6 +26,7 @@ RESERVE_SHARE = 0.2
 UNKNOWN_WAIT_NS = SECOND_NS  # for an order while the venue has not told its limits
 BLOCK_S = {429: 60, 418: 120}  # where the venue forgets to say; the shortest ban it documents
 _UNITS = {"SECOND": ("s", 1), "MINUTE": ("m", 60), "HOUR": ("h", 3600), "DAY": ("d", 86_400)}
+_INTERVALS_MAX = 1000  # units in a window
 _WEIGHT, _ORDERS, _CONNECTIONS = "REQUEST_WEIGHT", "ORDERS", "CONNECTIONS"
 _HEADERS = {"x-mbx-used-weight-": _WEIGHT, "x-mbx-order-count-": _ORDERS}
 
@@ -46,6 +48,12 @@ class Limit(Struct, frozen=True, rename="camel"):
     @property
     def interval_ns(self) -> int:
         return self.interval_num * _UNITS[self.interval][1] * SECOND_NS
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether windows can be counted by it."""
+        is_limit = 0 < self.interval_num <= _INTERVALS_MAX and 0 <= self.limit <= COUNT_MAX
+        return is_limit and (self.count is None or 0 <= self.count <= COUNT_MAX)
 
 
 CONNECTS = Limit(_CONNECTIONS, "MINUTE", 5, 300)
@@ -77,21 +85,27 @@ class RateBudget:
     """The budget of one market family (``spot``, ``usdm``, ``coinm``): see the module head.
 
     ``at_ns`` is always the venue's time as well as it is known.  ``refused`` counts what did not fit.
+    ``on_drift`` hears of each number that cannot be one, with what stands in for it.
     """
 
     def __init__(self, market: str, reserve_share: float = RESERVE_SHARE) -> None:
         self.market = market
         self.refused = 0
         self.blocked_until_ns = 0
+        self.on_drift: Callable[[str], None] = lambda reason: None
         self._reserve = reserve_share
         self._windows: dict[str, list[_Window]] = {_CONNECTIONS: [_Window(CONNECTS)]}
 
     def learn(self, limits: Iterable[Limit]) -> None:
-        """Take the limits of exchangeInfo; usage counted so far stays.  Unknown intervals are left out."""
+        """Take the limits of exchangeInfo; usage counted so far stays.  Unknown intervals are left out, and
+        so is a limit that cannot be one."""
         known = {(kind, w.limit.window): w for kind, windows in self._windows.items() for w in windows}
         learnt: dict[str, list[_Window]] = {_CONNECTIONS: self._windows[_CONNECTIONS]}
         for limit in limits:
             if limit.rate_limit_type not in (_WEIGHT, _ORDERS) or limit.interval not in _UNITS:
+                continue
+            if not limit.is_bounded:
+                self.on_drift(f"a limit of {limit.rate_limit_type} that cannot be one is left out")
                 continue
             window = known.get((limit.rate_limit_type, limit.window)) or _Window(limit)
             window.limit = limit
@@ -144,19 +158,36 @@ class RateBudget:
         """
         for prefix, kind in _HEADERS.items():
             for window in self._windows.get(kind, ()):
-                count = headers.get(prefix + window.limit.window, "")
-                if count.isdecimal():
-                    self._saw(window, int(count), at_ns)
+                name = prefix + window.limit.window
+                if name not in headers:
+                    continue
+                count = whole(headers[name], COUNT_MAX)
+                if count is None:
+                    self.on_drift(f"{name} is no count; ours stands")
+                else:
+                    self._saw(window, count, at_ns)
         if is_of_orders:
             self.saw_too_many_orders(at_ns)
         if is_of_orders or status not in BLOCK_S:
             return None
-        told = headers.get("retry-after", "")
-        return self.block(at_ns + (int(told) if told.isdecimal() else BLOCK_S[status]) * SECOND_NS)
+        wait_s = self.delay_s(headers.get("retry-after", ""), BLOCK_S[status], at_ns)
+        return self.block(at_ns + round(wait_s * SECOND_NS))
+
+    def delay_s(self, stated: str, default_s: float, at_ns: int) -> float:
+        """The silence that a ``Retry-After`` asks for, in seconds; ``default_s`` where it asks for none, or
+        for one that no venue documents, which is drift."""
+        wait_s = delay_s(stated, at_ns) if stated else default_s
+        if wait_s is None:
+            self.on_drift(f"Retry-After {stated[:40]!r} is no delay of a ban; {default_s:g} s are kept")
+            return default_s
+        return wait_s
 
     def saw_limits(self, limits: Iterable[Limit], at_ns: int) -> None:
         """Correct the usage from the ``rateLimits`` of a WebSocket answer."""
         for limit in limits:
+            if not limit.is_bounded:
+                self.on_drift(f"a count of {limit.rate_limit_type} that cannot be one; ours stands")
+                continue
             for window in self._windows.get(limit.rate_limit_type, ()):
                 mine = window.limit
                 is_same = (mine.interval, mine.interval_num) == (limit.interval, limit.interval_num)

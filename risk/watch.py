@@ -14,9 +14,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bot.model.commands import SetMode
-from bot.model.config import Limits
+from bot.model.config import Config, Limits
+from bot.model.facts import Channel
 from bot.model.ids import AccountId, InstrumentId, PairName
-from bot.model.instrument import unlike
+from bot.model.instrument import Kind, unlike
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Account, Market, OrderState, Pair, Store, live_orders_of
@@ -47,6 +48,7 @@ ALLOWED: dict[Mode, frozenset[Purpose]] = {
 _UNCERTAIN = OrderState.UNCERTAIN
 _FREE = (Mode.ACTIVE, Mode.PAUSED)
 
+COMPARING_NS = 30_000_000_000  # for the questions of one comparison, and for the next after one that failed
 FLAT = "flat"  # why what was flattened is halted
 BEYOND = " is beyond "
 PASSABLE = (  # rules of limits that can be passed without an order of ours
@@ -111,6 +113,8 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         stale = rules.feed_age(limits.feed_age_max_s, PairName(""), age_ns)
         if stale is not None:
             found.append(Hold("stale_mark", f"{instrument_id} {stale.value}", stale.limit))
+    if market.instrument.kind is Kind.PERP and not market.funding_interval_h:
+        found.append(Hold("interval_in_doubt", instrument_id))
     if not has_rate(store, market.instrument.quote):
         found.append(Hold("missing_rate", f"{market.instrument.quote}/{store.config.nav_currency}"))
     account_id = market.instrument.account
@@ -120,8 +124,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         return tuple(found)
     if account.lost:
         found.append(Hold("channel_lost", f"{account_id} {' '.join(one.value for one in account.lost)}"))
-    if not account.reconciled:
-        found.append(Hold("not_reconciled", account_id))
+    found += agreement_holds(store.config, account, at_ns)
     if at_ns < account.throttled_ns:
         left_s = (account.throttled_ns - at_ns) / 1e9
         found.append(Hold("throttled", f"{account_id} {left_s:.0f} s"))
@@ -143,6 +146,29 @@ def feed_age_ns(store: Store, market: Market, at_ns: int) -> int:
         heartbeat_ns = int(config_of(store).strategy.heartbeat_s * 1e9)
         age_ns = max(age_ns, at_ns - market.book_seen_ns - heartbeat_ns)
     return age_ns
+
+
+def agreement_limit_ns(config: Config) -> int:
+    """How old an agreement of an account with its ledger may be: one comparison may fail, and takes its
+    time."""
+    return int(2e9 * config.strategy.reconcile_s) + COMPARING_NS
+
+
+def agreement_holds(config: Config, account: Account, at_ns: int) -> tuple[Hold, ...]:
+    """An account that differs, was not compared since boot, or whose last agreement is too old."""
+    age_ns, limit_ns = at_ns - account.agreed_ns, agreement_limit_ns(config)
+    if account.reconciled and age_ns > limit_ns:
+        return (Hold("not_reconciled", f"{account.id} {age_ns / 1e9:.0f} s", f"{limit_ns / 1e9:.0f} s"),)
+    return () if account.reconciled else (Hold("not_reconciled", account.id),)
+
+
+def is_overdue(store: Store, account: Account, at_ns: int) -> bool:
+    """Whether an account should have been compared whole by now, and nothing known says why it was not."""
+    is_deaf = any(channel is not Channel.MARKET for channel in account.lost)
+    if account.baseline is None or is_deaf:
+        return False
+    since_ns = max(account.agreed_ns, store.boots_ns[-1] if store.boots_ns else 0, account.throttled_ns)
+    return at_ns - since_ns > agreement_limit_ns(config_of(store))
 
 
 def settings_holds(store: Store, market: Market, account: Account) -> tuple[Hold, ...]:

@@ -4,7 +4,8 @@ The venue answers one question at a time, and money may move between two of them
 first and last, and the answers count only if they are equal and nothing was heard of the account meanwhile;
 else all is asked again, and in the end nothing is said, since a report that straddles a change would look
 like a loss.  Before it come how the account is set, and the payments and fills that nobody told while there
-was nobody to hear them.
+was nobody to hear them.  A row that cannot be read is reported and counted, and takes no other with it: the
+report is then incomplete, and says of what it says nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from adapters.binance import events, replies, requests, statements
 from adapters.binance.configured import Configured
-from adapters.binance.decoding import VENUE, Drift
+from adapters.binance.decoding import VENUE, Drift, Unread, instrument
 from adapters.binance.kept import NO_SOCKET
 from adapters.binance.payments import Payment, Payments
 from adapters.binance.positions import Positions
-from adapters.binance.replies import Order, Trade
+from adapters.binance.replies import Trade
 from adapters.binance.requests import PAGE
 from adapters.binance.rest import BAD_SYMBOL, SECOND_NS, Refused, Rest
+from adapters.binance.statements import PositionStated
 from adapters.binance.told import Told
 from bot.model.commands import QueryAccount
 from bot.model.facts import (
@@ -36,7 +38,7 @@ from bot.model.facts import (
     ProtocolDrift,
     VenueReset,
 )
-from bot.model.ids import AccountId, ClientId, InstrumentId, account_of
+from bot.model.ids import AccountId, ClientId, InstrumentId, account_of, symbol_of
 from bot.model.instrument import Instrument
 from bot.model.money import ZERO
 from bot.ports import Emit
@@ -49,7 +51,9 @@ LATE_NS = 15 * SECOND_NS  # how much later than its wallet a test network may li
 class Account(Struct, frozen=True):
     """What an account's parts share: who asks, what is traded, what was told.
 
-    A ``forgetful`` venue is a test network, which begins accounts anew from time to time; no other does."""
+    A ``forgetful`` venue is a test network, which begins accounts anew from time to time; no other does.
+    ``legs`` are the instruments of ours, those that the venue does not describe so that they can be used
+    too."""
 
     rest: Rest
     instruments: Mapping[InstrumentId, Instrument]
@@ -61,10 +65,27 @@ class Account(Struct, frozen=True):
     balances: dict[str, Decimal]  # as last told
     emit: Emit
     forgetful: bool = False
+    legs: tuple[InstrumentId, ...] = ()
 
     @property
     def id(self) -> AccountId:
         return AccountId(f"{VENUE}:{self.rest.market}")
+
+
+class _Missing(Struct):
+    """What one round of questions could not read: rows of each list, and the names of those that say what
+    the account holds, an empty one where a row names nothing."""
+
+    rows: dict[str, list[Unread]] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+
+    def of(self, what: str) -> list[Unread]:
+        """The unread rows of one list, to be added to."""
+        return self.rows.setdefault(what, [])
+
+    @property
+    def count(self) -> int:
+        return sum(len(unread) for unread in self.rows.values())
 
 
 class _Found(Struct):
@@ -75,6 +96,7 @@ class _Found(Struct):
     payments: list[Payment]
     reset: VenueReset | None
     fills: list[OrderFilled | ForcedFilled]
+    missing: _Missing
 
 
 class AccountAnswers:
@@ -121,7 +143,11 @@ class AccountAnswers:
         return True
 
     def _tell(self, found: _Found) -> None:
-        of = self._of
+        of, report = self._of, found.report
+        for what, unread in found.missing.rows.items():
+            if unread:
+                first = f"the first, of {unread[0].name or 'no name'}: {unread[0].reason}"
+                of.emit(ProtocolDrift(of.id, what, f"{len(unread)} rows are unread; {first}"))
         if found.gap is not None:
             of.emit(found.gap)
         if found.reset is not None:
@@ -132,10 +158,10 @@ class AccountAnswers:
                 of.told.refilled(fill)
             else:
                 of.emit(fill)
-        of.positions.reported(found.report.positions)
+        of.positions.reported(report.positions, report.unread)
         of.balances.clear()
-        of.balances.update(found.report.balances)
-        of.emit(found.report)
+        of.balances.update(report.balances)
+        of.emit(report)
 
     async def _round(self, query: QueryAccount) -> _Found | None:
         """One round of questions; ``None`` when something changed in its course.
@@ -146,56 +172,83 @@ class AccountAnswers:
             return None
         revision, at_ns = of.told.revision, rest.clock.venue_ns()
         of.told.touched = False  # what is done from here on is not in the answers
-        before = await self._wallet()
-        positions = () if rest.market == "spot" else await self._positions()
-        mine, foreign = await self._open_orders()
+        missing = _Missing()
+        before = await self._wallet(_Missing())
+        positions = () if rest.market == "spot" else await self._positions(missing)
+        mine, foreign = await self._open_orders(missing)
         payments: list[Payment] = []
         if rest.market != "spot" and query.since_ns:
-            payments = await of.payments.since(query.since_ns, rest.clock.venue_ns())
-        reset, fills = await self._fills(query.after_trades, before, at_ns)
-        balances = await self._wallet()
+            unpaid = missing.of("income")
+            payments = await of.payments.since(query.since_ns, rest.clock.venue_ns(), unpaid)
+            missing.names += [row.name for row in unpaid if row.name]
+        reset, fills = await self._fills(query.after_trades, before, at_ns, missing.of("trades"))
+        balances = await self._wallet(missing)
         if balances != before or of.told.revision != revision or of.told.settling:
             return None
-        report = AccountReported(of.id, balances, positions, mine, at_ns, foreign)
-        return _Found(report, of.payments.gap(query.since_ns, at_ns), payments, reset, fills)
+        report = AccountReported(
+            of.id, balances, positions, mine, at_ns, foreign, missing.count, tuple(missing.names)
+        )
+        return _Found(report, of.payments.gap(query.since_ns, at_ns), payments, reset, fills, missing)
 
-    async def _wallet(self) -> dict[str, Decimal]:
+    async def _wallet(self, missing: _Missing) -> dict[str, Decimal]:
         """Balances that are not zero, and those of the assets that contracts are margined in."""
-        rest = self._of.rest
-        held = statements.wallet(rest.market, await rest.read(requests.account(rest.market), urgent=True))
+        rest, unread = self._of.rest, missing.of("balances")
+        body = await rest.read(requests.account(rest.market), urgent=True)
+        held = statements.wallet(rest.market, body, unread)
+        names = [row.name for row in unread]
+        missing.names += names
         margins = {each.margin_asset: ZERO for each in self._of.instruments.values() if not each.is_spot}
+        if names:  # what is not read is not zero
+            margins = (
+                {} if "" in names else {name: zero for name, zero in margins.items() if name not in names}
+            )
         return margins | held.balances
 
-    async def _positions(self) -> tuple[PositionHeld, ...]:
+    async def _positions(self, missing: _Missing) -> tuple[PositionHeld, ...]:
         """All positions.  Those in somebody else's contracts are told by their quantity alone: what they cost
         cannot be stated here, and that they share our margin is a difference whatever it was."""
-        rest, known = self._of.rest, self._of.instruments
+        rest, unread = self._of.rest, missing.of("positions")
         body = await rest.read(requests.positions(rest.market), urgent=True)
         held = []
-        for stated in statements.positions(rest.market, body):
-            if stated.side_word != "BOTH":
-                raise Drift(f"{stated.instrument} is held in hedge mode; set one-way mode")
-            if stated.instrument in known:
-                held.append(statements.held(known[stated.instrument], stated))
-            elif stated.qty:
-                held.append(PositionHeld(stated.instrument, stated.qty, ZERO))
+        for stated in statements.positions(rest.market, body, unread):
+            try:
+                held.append(self._held(stated))
+            except Drift as drift:
+                unread.append(Unread(symbol_of(stated.instrument), str(drift)))
+        symbols = [row.name for row in unread]
+        missing.names += [instrument(rest.market, symbol) if symbol else "" for symbol in symbols]
         return tuple(held)
 
-    async def _open_orders(self) -> tuple[tuple[ClientId, ...], tuple[ForeignOrder, ...]]:
-        rest, tag = self._of.rest, self._of.bot_tag
+    def _held(self, stated: PositionStated) -> PositionHeld:
+        """Raises `Drift` for a position whose cost cannot be known."""
+        name, known = stated.instrument, self._of.instruments
+        if stated.side_word != "BOTH":
+            raise Drift(f"{name} is held in hedge mode; set one-way mode")
+        if name in known:
+            return statements.held(known[name], stated)
+        if name in self._of.legs:
+            raise Drift(f"{name} is held and not described")
+        return PositionHeld(name, stated.qty, ZERO)
+
+    async def _open_orders(self, missing: _Missing) -> tuple[tuple[ClientId, ...], tuple[ForeignOrder, ...]]:
+        rest, tag, unread = self._of.rest, self._of.bot_tag, missing.of("openOrders")
         body = await rest.read(requests.open_orders(rest.market), urgent=True)
-        orders = replies.orders(rest.market, body)
-        mine = tuple(order.client_id for order in orders if order.client_id.startswith(tag))
-        foreign = tuple(_foreign(order) for order in orders if not order.client_id.startswith(tag))
+        orders = replies.open_orders(rest.market, body, unread)
+        mine = tuple(ClientId(order.name) for order in orders if order.name.startswith(tag))
+        foreign = tuple(order for order in orders if not order.name.startswith(tag))
         if rest.market == "usdm":  # the one market that lists conditional orders apart
             body = await rest.read(requests.open_algo_orders(rest.market), urgent=True)
-            foreign += statements.algo_orders(rest.market, body)
+            foreign += statements.algo_orders(rest.market, body, unread)
         return mine, foreign
 
     # --- fills that nobody told
 
     async def _fills(
-        self, after: Mapping[InstrumentId, str], wallet: Mapping[str, Decimal], at_ns: int
+        self,
+        after: Mapping[InstrumentId, str],
+        wallet: Mapping[str, Decimal],
+        at_ns: int,
+        unread: list[Unread],
     ) -> tuple[VenueReset | None, list[OrderFilled | ForcedFilled]]:
         """Raises `Drift` while a known trade is not listed and the venue has not begun anew: spot's list is
         now and then late, or empty."""
@@ -204,13 +257,15 @@ class AccountAnswers:
         for name, trade_id in after.items():
             if account_of(name) != of.id:
                 continue
+            before = len(unread)
             try:
-                trades = await self._trades(name, trade_id)
+                trades = await self._trades(name, trade_id, unread)
             except Refused as refused:
                 if refused.failure.code != BAD_SYMBOL:
                     raise
                 continue  # nothing is traded in it any more, and no other instrument is to wait for it
-            if of.rest.market == "spot" and (not trades or trades[0].trade_id != trade_id):
+            is_whole = len(unread) == before
+            if of.rest.market == "spot" and is_whole and (not trades or trades[0].trade_id != trade_id):
                 reason = f"trade {trade_id} of {name}, which we were told of, is not listed by the venue"
                 if not of.forgetful or self._may_be_late(name, wallet, at_ns):
                     raise Drift(reason)
@@ -218,7 +273,7 @@ class AccountAnswers:
                 return VenueReset(of.id, reason, at_ns), []
             self._missed_ns.pop(name, None)
             fresh = [trade for trade in trades if int(trade.trade_id) > int(trade_id)]
-            fills += [fill for trade in fresh if (fill := await self._attributed(trade)) is not None]
+            fills += [fill for trade in fresh if (fill := await self._attributed(trade, unread)) is not None]
         return None, fills
 
     def _may_be_late(self, name: InstrumentId, wallet: Mapping[str, Decimal], at_ns: int) -> bool:
@@ -227,20 +282,32 @@ class AccountAnswers:
         is_as_told = bool(told) and all(wallet.get(asset, ZERO) == held for asset, held in told.items())
         return is_as_told and at_ns - self._missed_ns.setdefault(name, at_ns) < LATE_NS
 
-    async def _trades(self, name: InstrumentId, trade_id: str) -> list[Trade]:
+    async def _trades(self, name: InstrumentId, trade_id: str, unread: list[Unread]) -> list[Trade]:
         """All trades of an instrument from ``trade_id`` on."""
         found: list[Trade] = []
         while True:
+            missing: list[Unread] = []
             body = await self._of.rest.read(requests.trades_after(name, trade_id), urgent=True)
-            page = replies.trades(self._of.rest.market, body)
+            page = replies.trades(self._of.rest.market, body, missing)
+            unread += missing
             found += page[1:] if found else page
-            if len(page) < PAGE:
+            is_full = len(page) + len(missing) >= PAGE
+            if not is_full or not page or page[-1].trade_id == trade_id:
                 return found
             trade_id = page[-1].trade_id
 
-    async def _attributed(self, trade: Trade) -> OrderFilled | ForcedFilled | None:
-        """A trade with the name of its order; ``None`` for somebody else's."""
-        name = await client_of(self._of, trade)
+    async def _attributed(self, trade: Trade, unread: list[Unread]) -> OrderFilled | ForcedFilled | None:
+        """A trade with the name of its order; ``None`` for somebody else's, and where nobody can say."""
+        try:
+            name = await client_of(self._of, trade)
+        except Drift as drift:
+            unread.append(Unread(symbol_of(trade.instrument), f"trade {trade.trade_id}: {drift}"))
+            return None
+        except Refused as refused:
+            if refused.passes:
+                raise
+            unread.append(Unread(symbol_of(trade.instrument), f"trade {trade.trade_id}: {refused}"))
+            return None
         cause = events.forced(name)
         if cause:
             return events.forced_filled(trade, cause)
@@ -258,7 +325,3 @@ async def client_of(of: Account, trade: Trade) -> ClientId:
         name = order.client_id
         of.told.named(trade.instrument, trade.venue_order_id, name)
     return name
-
-
-def _foreign(order: Order) -> ForeignOrder:
-    return ForeignOrder(order.client_id, order.instrument, order.side, order.qty, order.kind)

@@ -151,6 +151,8 @@ async def _instruments(
 def _instrument(patient: Patient, described: Described, leg: InstrumentId) -> Finding:
     check = f"instrument {leg}"
     one = described.instruments.get(leg)
+    if leg in described.refused:
+        return Finding(check, WARNED, f"it is held: {described.refused[leg]}")
     if one is None:
         return Finding(check, FAILED, f"{symbol_of(leg)} is not listed there; correct BASISBOT_PAIRS")
     status = described.statuses.get(leg, TRADING)

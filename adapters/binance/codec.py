@@ -7,27 +7,23 @@ used are decoded.
 
 Every decoder takes the combined-stream envelope ``{"stream": name, "data": frame}`` and raises
 ``msgspec.DecodeError`` for bytes that are not JSON, ``msgspec.ValidationError``, its subclass, for JSON that
-is not such a frame or holds a price or size that is none.  `enveloped` brings frames without envelope into
-one.
+is not such a frame, holds a price or size that is none, or more levels than a book has.  `enveloped` brings
+frames without envelope into one.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Generic, TypeVar
+from decimal import Decimal
+from typing import Generic, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 from msgspec.json import Decoder
 
-Frame = TypeVar("Frame")
+from adapters import numbers
+from adapters.numbers import Id, Levels, Ms, Price, SizeShown
 
-# msgspec's comparison refuses NaN, and the upper bound infinity
-Price = Annotated[float, Meta(gt=0, lt=1e300)]
-Size = Annotated[float, Meta(ge=0, lt=1e300)]
-SizeShown = Annotated[float, Meta(gt=0, lt=1e300)]
-Levels = list[tuple[Price, Size]]
-Ms = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]  # since 1970; beyond it, nanoseconds pass 63 bits
+Frame = TypeVar("Frame")
 
 
 class Envelope(Struct, Generic[Frame], gc=False):
@@ -37,18 +33,18 @@ class Envelope(Struct, Generic[Frame], gc=False):
 class DepthUpdate(Struct, gc=False):
     """``depthUpdate``: absolute sizes of changed levels.  ``previous`` (``pu``) only on futures."""
 
-    first: int = field(name="U")
-    last: int = field(name="u")
+    first: Id = field(name="U")
+    last: Id = field(name="u")
     bids: Levels = field(name="b")
     asks: Levels = field(name="a")
-    previous: int | None = field(name="pu", default=None)
+    previous: Id | None = field(name="pu", default=None)
     event_ms: Ms | None = field(name="E", default=None)
 
 
 class BookTicker(Struct, gc=False):
     """``bookTicker``: best bid and ask.  Spot carries no event time."""
 
-    update_id: int = field(name="u")
+    update_id: Id = field(name="u")
     bid: Price = field(name="b")
     bid_qty: SizeShown = field(name="B")
     ask: Price = field(name="a")
@@ -96,7 +92,7 @@ class ContractInfo(Struct, gc=False):
 class DepthSnapshot(Struct, gc=False):
     """Answer of the REST depth request.  Spot gives no time."""
 
-    last: int = field(name="lastUpdateId")
+    last: Id = field(name="lastUpdateId")
     bids: Levels
     asks: Levels
     event_ms: Ms | None = field(name="E", default=None)
@@ -146,18 +142,15 @@ def positive(number: str) -> Decimal | None:
         return None
     price = decimal(number)
     if price <= 0:
-        raise msgspec.ValidationError(f"Expected `float` > 0, got {number!r}")
+        raise msgspec.ValidationError(f"Expected `float` > 0, got {number[:40]!r}")
     return price
 
 
 def decimal(number: str) -> Decimal:
     """A finite decimal.  Raises ``msgspec.ValidationError`` for anything else."""
-    try:
-        value = Decimal(number)
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite():
-        raise msgspec.ValidationError(f"Expected `float`, got {number!r}")
+    value = numbers.decimal(number)
+    if value is None:
+        raise msgspec.ValidationError(f"Expected `float`, got {number[:40]!r}")
     return value
 
 

@@ -15,12 +15,12 @@ import asyncio
 from collections.abc import Mapping
 
 from adapters.binance import requests, statements
-from adapters.binance.decoding import VENUE
+from adapters.binance.decoding import VENUE, Unread
 from adapters.binance.kept import NO_SOCKET
 from adapters.binance.rest import Rest
 from adapters.binance.told import Spawn
-from bot.model.facts import AccountSet, ContractSet
-from bot.model.ids import AccountId, InstrumentId
+from bot.model.facts import AccountSet, ContractSet, ProtocolDrift
+from bot.model.ids import AccountId, InstrumentId, symbol_of
 from bot.model.instrument import Instrument
 from bot.ports import Emit
 
@@ -39,15 +39,16 @@ async def read_modes(rest: Rest) -> AccountSet:
     return AccountSet(AccountId(f"{VENUE}:{market}"), is_hedged, is_multi, rest.clock.venue_ns())
 
 
-async def read_contracts(rest: Rest) -> dict[InstrumentId, ContractSet]:
-    """Every contract for which the venue states leverage and margin mode.
+async def read_contracts(rest: Rest, unread: list[Unread] | None = None) -> dict[InstrumentId, ContractSet]:
+    """Every contract for which the venue states leverage and margin mode, but for the rows that are added to
+    ``unread``; without it, the first of them raises `Drift`.
 
     Raises what `Rest.read` raises, and `Drift`."""
     body = await rest.read(requests.symbol_config(rest.market), urgent=True)
     at_ns = rest.clock.venue_ns()
     return {
         each.instrument: ContractSet(each.instrument, each.leverage, each.cross, at_ns)
-        for each in statements.symbol_configs(rest.market, body)
+        for each in statements.symbol_configs(rest.market, body, unread)
     }
 
 
@@ -73,10 +74,18 @@ class Configured:
             return
         async with self._one_by_one:
             modes = await read_modes(self._rest)
-            contracts = await read_contracts(self._rest)
+            unread: list[Unread] = []
+            contracts = await read_contracts(self._rest, unread)
+            unread_names = {row.name for row in unread}
+            for row in unread[:1]:
+                reason = f"{len(unread)} rows are unread; the first, of {row.name or 'no name'}: {row.reason}"
+                self._emit(ProtocolDrift(modes.account, "settings", reason))
             if self._is_new(modes.account, modes.is_hedged, modes.is_multi_assets):
                 self._emit(modes)
             for name in self._instruments:
+                is_unsaid = name not in contracts and bool(unread_names & {"", symbol_of(name)})
+                if is_unsaid and name in self._told:
+                    continue  # what was told stands
                 stated = contracts.get(name) or ContractSet(name, 0, True, modes.venue_ns)
                 if self._is_new(name, stated.leverage, stated.is_cross):
                     self._emit(stated)

@@ -7,27 +7,26 @@ times become nanoseconds; a name that goes into an instrument's id holds neither
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
+from adapters import numbers
 from bot.model.facts import OrderStatus
 from bot.model.ids import InstrumentId, instrument_id
 from bot.model.instrument import Side
 
 VENUE = "binance"
 _MS = 1_000_000
-_DIGITS_MAX = 24  # each side of the point; far beyond any amount, far within the ledger's precision
 
-Ms = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]  # since 1970; beyond it, nanoseconds pass 63 bits
-Number = Annotated[int, Meta(ge=-1, le=2**63 - 1)]  # an id; -1 stands for none
 Symbol = Annotated[str, Meta(pattern=r"^[^:\s]{1,40}$")]
 Name = Annotated[str, Meta(max_length=100)]
 SideWord = Literal["BUY", "SELL"]
 
 _Shape = TypeVar("_Shape")
+_Row = TypeVar("_Row")
 
 STATUSES = {
     "NEW": OrderStatus.OPEN,
@@ -62,14 +61,56 @@ def reader(shape: type[_Shape]) -> Callable[[bytes], _Shape]:
     return read
 
 
+class Unread(Struct, frozen=True):
+    """A row of a list that could not be read: the symbol or asset that it names, else empty, and why."""
+
+    name: str
+    reason: str
+
+
+class _Names(Struct):
+    symbol: str = ""
+    asset: str = ""
+
+
+_read_list = reader(list[msgspec.Raw])
+_read_names = reader(_Names)
+
+
+def rows(
+    read: Callable[[bytes], _Shape],
+    make: Callable[[_Shape], _Row],
+    payload: bytes,
+    unread: list[Unread] | None,
+) -> list[_Row]:
+    """The rows of a JSON list, each read and made by itself, so that none takes its neighbours down.
+
+    Those that cannot be read are added to ``unread``.  Raises `Drift` for what is no list, and without
+    ``unread`` for the first such row."""
+    found: list[_Row] = []
+    for raw in _read_list(payload):
+        try:
+            found.append(make(read(bytes(raw))))
+        except Drift as drift:
+            if unread is None:
+                raise
+            unread.append(Unread(_name(bytes(raw)), str(drift)))
+    return found
+
+
+def _name(row: bytes) -> str:
+    try:
+        names = _read_names(row)
+    except Drift:
+        return ""
+    return (names.symbol or names.asset)[:40]
+
+
 def amount(text: str) -> Decimal:
     """A finite decimal as the wire wrote it.  Raises `Drift` for anything else, an empty text included."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise Drift(f"not a number: {text[:40]!r}") from None
-    if not value.is_finite() or abs(value.adjusted()) > _DIGITS_MAX or len(text) > 2 * _DIGITS_MAX:
-        raise Drift(f"not a number of this world: {text[:40]!r}")
+    value = numbers.decimal(text)
+    if value is None:
+        raise Drift(f"not a number: {text[:40]!r}")
     return value
 
 

@@ -43,9 +43,11 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
+    FundingEstimated,
     InstrumentListed,
     InstrumentStatusSeen,
     OrderRejected,
+    ProtocolDrift,
     Throttled,
 )
 from bot.model.ids import AccountId, InstrumentId
@@ -82,6 +84,7 @@ class _Parts:
         self.told = Told(emit, self._trades_of, spawn, positions.filled)
         payments = Payments(rest, instruments, positions, spawn, emit)
         options = desk.options
+        payments.legs = options.legs
         self.configured = Configured(rest, instruments, spawn, emit)
         self.account = Account(
             rest=rest,
@@ -94,6 +97,7 @@ class _Parts:
             balances={},
             emit=emit,
             forgetful=options.forgetful,
+            legs=options.legs,
         )
         self.wallet = AccountAnswers(self.account)
         self.queries = OrderAnswers(self.account)
@@ -133,7 +137,7 @@ class _Parts:
 
 def _watched(reference: Reference, emit: Emit) -> Emit:
     """What a feed tells, with the statuses of instruments by way of ``reference``, which has them from two
-    sides, and reads what was told while no stream was there to hear it."""
+    sides, and reads what was told while no stream was there to hear it, or is another funding interval."""
     is_lost = False
 
     def tell(fact: AnyFact) -> None:
@@ -141,6 +145,8 @@ def _watched(reference: Reference, emit: Emit) -> Emit:
         if isinstance(fact, InstrumentStatusSeen):
             reference.hear(fact)
             return
+        if isinstance(fact, FundingEstimated):
+            reference.hear_settlement(fact)
         if isinstance(fact, ChannelLost):
             is_lost = True
         elif isinstance(fact, ChannelOpened) and is_lost:
@@ -188,7 +194,11 @@ class Desk:
             ours_ns = until_ns - (self.rest.clock.offset_ns or 0)
             emit(Throttled(self.account, ours_ns, str(why.code), why.text))
 
+        def drifted(reason: str) -> None:
+            emit(ProtocolDrift(self.account, "limits", reason))
+
         self.rest.on_block = blocked
+        self.rest.budget.on_drift = drifted
         reference = Reference(self.rest, self.options.legs, self.options.given, tell)
         for channel in Channel:
             emit(ChannelLost(self.account, channel, "not connected yet"))

@@ -10,7 +10,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from adapters.binance.decoding import Ms, Name, Number, SideWord, Symbol, reader
+from adapters.binance.decoding import Name, SideWord, Symbol, reader
+from adapters.numbers import Id, Ms
+
+NO_ROWS = msgspec.Raw(b"[]")
 
 
 class Head(Struct):
@@ -30,12 +33,12 @@ class OrderBody(Struct):
     qty: str = field(name="q")
     execution: Name = field(name="x")
     status: Name = field(name="X")
-    venue_order_id: Number = field(name="i")
+    venue_order_id: Id = field(name="i")
     last_qty: str = field(name="l")
     filled_qty: str = field(name="z")
     last_price: str = field(name="L")
     at_ms: Ms = field(name="T")
-    trade_id: Number = field(name="t")
+    trade_id: Id = field(name="t")
     maker: bool = field(name="m")
     fee: str | None = field(name="n", default=None)
     fee_asset: Name | None = field(name="N", default=None)
@@ -53,7 +56,7 @@ class SpotAsset(Struct):
 
 
 class SpotWallet(Struct):
-    balances: list[SpotAsset] = field(name="B")
+    balances: msgspec.Raw = field(name="B")
     at_ms: Ms = field(name="u")
 
 
@@ -78,8 +81,8 @@ class PositionBody(Struct):
 
 class Changes(Struct):
     reason: Name = field(name="m")
-    balances: list[Asset] = field(name="B", default_factory=list)
-    positions: list[PositionBody] = field(name="P", default_factory=list)
+    balances: msgspec.Raw = field(name="B", default=NO_ROWS)
+    positions: msgspec.Raw = field(name="P", default=NO_ROWS)
 
 
 class AccountUpdate(Struct):
@@ -87,8 +90,12 @@ class AccountUpdate(Struct):
     at_ms: Ms = field(name="T")
 
 
+class CalledBody(Struct):
+    symbol: Symbol = field(name="s")
+
+
 class Called(Struct):
-    positions: list[PositionBody] = field(name="p")
+    positions: msgspec.Raw = field(name="p")
 
 
 class Named(Struct):
@@ -98,6 +105,10 @@ class Named(Struct):
 read_head = reader(Head)
 read_order = reader(OrderBody)
 read_wallet = reader(SpotWallet)
+read_spot_asset = reader(SpotAsset)
+read_asset = reader(Asset)
+read_position = reader(PositionBody)
+read_called = reader(CalledBody)
 read_moved = reader(Moved)
 read_account = reader(AccountUpdate)
 read_call = reader(Called)

@@ -20,9 +20,11 @@ from adapters.binance import event_bodies as bodies
 from adapters.binance.decoding import (
     VENUE,
     Drift,
+    Unread,
     amount,
     instrument,
     quantity,
+    rows,
     side,
     status,
     time_ns,
@@ -177,9 +179,10 @@ AnyEvent = (
 )  # fmt: skip
 
 
-def event(market: str, payload: bytes) -> AnyEvent:
+def event(market: str, payload: bytes, unread: list[Unread] | None = None) -> AnyEvent:
     """One message of a private stream, bare or wrapped: ``{"subscriptionId": 0, "event": {...}}`` on spot,
-    ``{"stream": ..., "data": {...}}`` on a combined connection.  Raises `Drift`."""
+    ``{"stream": ..., "data": {...}}`` on a combined connection.  Raises `Drift`, for its lists as
+    `decoding.rows` does."""
     head = bodies.read_head(payload)
     inner = bytes(head.wrapped) or bytes(head.combined)
     if inner and not head.word:
@@ -193,17 +196,18 @@ def event(market: str, payload: bytes) -> AnyEvent:
         case "ORDER_TRADE_UPDATE":
             return _order_event(market, bodies.read_order(bytes(head.order)))
         case "outboundAccountPosition":
-            return _wallet_event(account, bodies.read_wallet(payload))
+            return _wallet_event(account, bodies.read_wallet(payload), unread)
         case "balanceUpdate":
             moved = bodies.read_moved(payload)
             delta = amount(moved.amount)
             name = f"balanceUpdate:{moved.asset}:{moved.at_ms}:{text(delta)}"
             return BalanceMoved(time_ns(moved.at_ms), account, moved.asset, delta, name)
         case "ACCOUNT_UPDATE":
-            return _account_event(market, account, bodies.read_account(payload))
+            return _account_event(market, account, bodies.read_account(payload), unread)
         case "MARGIN_CALL":
-            called = bodies.read_call(payload).positions
-            return MarginCall(at_ns, account, tuple(instrument(market, row.symbol) for row in called))
+            called = bytes(bodies.read_call(payload).positions)
+            named = rows(bodies.read_called, lambda row: instrument(market, row.symbol), called, unread)
+            return MarginCall(at_ns, account, tuple(named))
         case "ACCOUNT_CONFIG_UPDATE":
             return SettingsMoved(at_ns)
         case "listenKeyExpired":
@@ -315,26 +319,42 @@ def _order_event(market: str, body: bodies.OrderBody) -> OrderEvent:
     )
 
 
-def _wallet_event(account: AccountId, body: bodies.SpotWallet) -> WalletEvent:
+def _wallet_event(account: AccountId, body: bodies.SpotWallet, unread: list[Unread] | None) -> WalletEvent:
     with exact_arithmetic():
-        balances = {row.asset: quantity(row.free) + quantity(row.locked) for row in body.balances}
-    return WalletEvent(time_ns(body.at_ms), account, balances)
+        balances = rows(
+            bodies.read_spot_asset,
+            lambda row: (row.asset, quantity(row.free) + quantity(row.locked)),
+            bytes(body.balances),
+            unread,
+        )
+    return WalletEvent(time_ns(body.at_ms), account, dict(balances))
 
 
-def _account_event(market: str, account: AccountId, body: bodies.AccountUpdate) -> AccountEvent:
+def _account_event(
+    market: str, account: AccountId, body: bodies.AccountUpdate, unread: list[Unread] | None
+) -> AccountEvent:
     changes = body.changes
+    assets = rows(
+        bodies.read_asset,
+        lambda row: (row.asset, amount(row.wallet), amount(row.change)),
+        bytes(changes.balances),
+        unread,
+    )
+    positions = rows(
+        bodies.read_position,
+        lambda row: PositionStatement(
+            instrument(market, row.symbol), row.side_word, amount(row.qty), amount(row.entry)
+        ),
+        bytes(changes.positions),
+        unread,
+    )
     return AccountEvent(
         venue_ns=time_ns(body.at_ms),
         account=account,
         reason=changes.reason,
-        balances={row.asset: amount(row.wallet) for row in changes.balances},
-        changes={row.asset: amount(row.change) for row in changes.balances},
-        positions=tuple(
-            PositionStatement(
-                instrument(market, row.symbol), row.side_word, amount(row.qty), amount(row.entry)
-            )
-            for row in changes.positions
-        ),
+        balances={asset: wallet for asset, wallet, _ in assets},
+        changes={asset: change for asset, _, change in assets},
+        positions=tuple(positions),
     )
 
 

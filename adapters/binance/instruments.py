@@ -5,7 +5,8 @@ several answers under the names of their requests (``exchangeInfo``, ``leverageB
 ``fundingInfo``).  The market of a symbol is told by its fields: only COIN-M states a ``contractSize``, only
 futures a ``contractType``.  What is missing is an error and never a default, but for the two that the venue
 itself documents: USD-M and spot contracts are of one unit, and a perpetual that ``fundingInfo`` does not name
-settles every eight hours.
+settles every eight hours.  What must stay true: a row that cannot be read, and an instrument that cannot be
+used, takes no other with it.
 """
 
 from __future__ import annotations
@@ -13,25 +14,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Raw, Struct, field
 
+from adapters.binance.decoding import VENUE, Drift, Unread, reader, rows
 from adapters.errors import FeedError
+from adapters.numbers import Ms, is_bounded
 from bot.model.config import FeeRate
 from bot.model.ids import InstrumentId, instrument_id, market_of, symbol_of
 from bot.model.instrument import Bracket, Instrument, Kind
 from bot.model.money import ONE, ZERO
 
-VENUE = "binance"
 FEES_VARIABLE = "BASISBOT_PAPER_FEES_BPS"
 _FUNDING_INTERVAL_H = 8
 TRADING = "TRADING"
 DELISTING = "DELISTING"  # ours, not the venue's: it trades still, and the day of its last settlement is set
 _NEVER_MS = 4_102_444_800_000  # perpetuals without such a day are to be delivered after 2100
+UNKNOWN_TYPE = "UNKNOWN_TYPE"  # ours: it may trade, but what kind of contract it is is not known here
+_PERPETUAL = "PERPETUAL"
 _DATED = ("CURRENT_QUARTER", "NEXT_QUARTER", "CURRENT_MONTH", "NEXT_MONTH")
+_DELIVERING = "DELIVERING"  # the venue's status; a contract type may end with it, too
 _MS = 1_000_000
+
+
+Leverage = Annotated[int, Meta(ge=1, le=1000)]
+Hours = Annotated[int, Meta(ge=1, le=168)]
 
 
 class _Filter(Struct):
@@ -58,7 +67,7 @@ class _Symbol(Struct):
     margin_asset: str | None = field(name="marginAsset", default=None)
     contract_type: str | None = field(name="contractType", default=None)
     contract_size: Decimal | None = field(name="contractSize", default=None)
-    delivery_ms: int | None = field(name="deliveryDate", default=None)
+    delivery_ms: Ms | None = field(name="deliveryDate", default=None)
 
     @property
     def market(self) -> str:
@@ -68,11 +77,11 @@ class _Symbol(Struct):
 
 
 class _ExchangeInfo(Struct):
-    symbols: list[_Symbol]
+    symbols: Raw
 
 
 class _Tier(Struct):
-    leverage: int = field(name="initialLeverage")
+    leverage: Leverage = field(name="initialLeverage")
     rate: Decimal = field(name="maintMarginRatio")
     cum: Decimal
     notional_floor: Decimal | None = field(name="notionalFloor", default=None)
@@ -104,20 +113,39 @@ class _Commission(Struct):
 
 class _Funding(Struct):
     symbol: str
-    interval_h: int = field(name="fundingIntervalHours")
+    interval_h: Hours = field(name="fundingIntervalHours")
     floor: Decimal | None = field(name="adjustedFundingRateFloor", default=None)
     cap: Decimal | None = field(name="adjustedFundingRateCap", default=None)
 
 
 class _Source(Struct):
     exchange_info: _ExchangeInfo | None = field(name="exchangeInfo", default=None)
-    symbols: list[_Symbol] | None = None  # a bare exchangeInfo answer
-    brackets: list[_Tiers] = field(name="leverageBracket", default_factory=list)
-    commissions: list[_Commission] = field(name="commissionRate", default_factory=list)
-    fundings: list[_Funding] = field(name="fundingInfo", default_factory=list)
+    symbols: Raw = Raw()  # a bare exchangeInfo answer
+    brackets: Raw = field(name="leverageBracket", default=Raw(b"[]"))
+    commissions: Raw = field(name="commissionRate", default=Raw(b"[]"))
+    fundings: Raw = field(name="fundingInfo", default=Raw(b"[]"))
 
 
-_decode = msgspec.json.Decoder(_Source).decode
+class _Described(Struct):
+    """What all sources say, the earlier ones first; ``unread`` and ``unread_fundings`` have a sentence for
+    each symbol of which that row cannot be read.  A contract whose brackets are unread has none, and one
+    whose commission is unread no rates."""
+
+    listed: dict[InstrumentId, _Symbol] = field(default_factory=dict)
+    brackets: dict[str, list[_Tier]] = field(default_factory=dict)
+    rates: dict[InstrumentId, FeeRate] = field(default_factory=dict)
+    fundings: dict[str, _Funding] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    unread_fundings: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+
+
+_NOTHING = "nothing: no file was given and no feed holds an exchangeInfo frame"
+_decode = reader(_Source)
+_read_symbol = reader(_Symbol)
+_read_tiers = reader(_Tiers)
+_read_commission = reader(_Commission)
+_read_funding = reader(_Funding)
 _Value = TypeVar("_Value")
 
 
@@ -130,88 +158,128 @@ def read_source(path: Path) -> tuple[str, bytes]:
 
 
 def instruments(
-    sources: Iterable[tuple[str, bytes]], wanted: Sequence[InstrumentId], fees: Mapping[str, FeeRate]
+    sources: Iterable[tuple[str, bytes]],
+    wanted: Sequence[InstrumentId],
+    fees: Mapping[str, FeeRate],
+    refused: dict[InstrumentId, FeedError] | None = None,
 ) -> dict[InstrumentId, Instrument]:
     """The ``wanted`` instruments of this venue, from sources of (name for messages, JSON).
 
     Where two sources describe the same thing the earlier one holds; what one lacks may stand in another.
-    ``fees`` by market override the sources' own commission.  Raises `FeedError`.
+    ``fees`` by market override the sources' own commission.  Those that cannot be used are added to
+    ``refused``, and a contract of a type that is not known here is described as what it is most like, since
+    one may be held.  Raises `FeedError`, without ``refused`` for the first such instrument.
     """
-    listed: dict[InstrumentId, _Symbol] = {}
-    brackets: dict[str, list[_Tier]] = {}
-    rates: dict[InstrumentId, FeeRate] = {}
-    fundings: dict[str, _Funding] = {}
-    names: list[str] = []
+    described = _Described()
     for name, data in sources:
-        source = _read(name, data)
-        names.append(name)
-        symbols = source.exchange_info.symbols if source.exchange_info is not None else source.symbols or []
-        for symbol in symbols:
-            listed.setdefault(instrument_id(VENUE, symbol.market, symbol.symbol), symbol)
-        for tiers in source.brackets:
-            brackets.setdefault(tiers.symbol, tiers.brackets)
-        for funding in source.fundings:
-            fundings.setdefault(funding.symbol, funding)
-        for commission in source.commissions:
-            _add_rates(rates, commission)
+        described.names.append(name)
+        _read(name, data, described)
     found: dict[InstrumentId, Instrument] = {}
     for wish in wanted:
-        if wish not in listed:
-            looked = ", ".join(names) or "nothing: no file was given and no feed holds an exchangeInfo frame"
-            raise FeedError(
-                f"{wish} is described nowhere (looked in {looked}); name its file by --instruments"
-            )
-        fee = fees.get(market_of(wish), rates.get(wish))
-        if fee is None:
-            raise FeedError(f"{wish} has no fee rates; set {FEES_VARIABLE} or add commissionRate to its file")
-        found[wish] = _instrument(wish, listed[wish], fee, brackets.get(symbol_of(wish), []))
-        told = fundings.get(symbol_of(wish))
-        if told is not None and found[wish].kind is Kind.PERP:
-            found[wish] = msgspec.structs.replace(
-                found[wish],
-                funding_interval_h=told.interval_h,
-                funding_floor=told.floor,
-                funding_cap=told.cap,
-            )
+        try:
+            found[wish] = _wanted(wish, described, fees, is_strict=refused is None)
+        except FeedError as error:
+            if refused is None:
+                raise
+            refused[wish] = error
     return found
 
 
-def _read(name: str, data: bytes) -> _Source:
+def _wanted(
+    wish: InstrumentId, described: _Described, fees: Mapping[str, FeeRate], is_strict: bool
+) -> Instrument:
+    symbol = symbol_of(wish)
+    unread = described.unread.get(symbol)
+    if unread is not None and wish not in described.listed:
+        raise FeedError(f"{wish} cannot be read: {unread}; correct its file, or leave it out of the pairs")
+    if wish not in described.listed:
+        looked = ", ".join(described.names) or _NOTHING
+        raise FeedError(f"{wish} is described nowhere (looked in {looked}); name its file by --instruments")
+    fee = fees.get(market_of(wish), described.rates.get(wish))
+    if fee is None:
+        raise FeedError(f"{wish} has no fee rates; set {FEES_VARIABLE} or add commissionRate to its file")
+    listed = described.listed[wish]
+    kind = _kind(wish, listed) if is_strict else kind_like(listed.contract_type, listed.delivery_ms)
+    found = _instrument(wish, listed, fee, described.brackets.get(symbol, []), kind)
+    if found.kind is not Kind.PERP:
+        return _bounded(found)
+    funding = described.fundings.get(symbol)
+    if funding is not None:
+        found = msgspec.structs.replace(
+            found,
+            funding_interval_h=funding.interval_h,
+            funding_floor=funding.floor,
+            funding_cap=funding.cap,
+        )
+    elif symbol in described.unread_fundings:
+        if is_strict:
+            why = described.unread_fundings[symbol]
+            raise FeedError(f"{wish}: its fundingInfo cannot be read ({why}); correct its file")
+        found = msgspec.structs.replace(found, funding_interval_h=0)  # not known, which is no eight hours
+    return _bounded(found)
+
+
+def _read(name: str, data: bytes, described: _Described) -> None:
     try:
         source = _decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        listed = bytes(source.symbols if source.exchange_info is None else source.exchange_info.symbols)
+        if not listed:
+            raise FeedError(
+                f"{name}: holds no exchangeInfo; name a file with the venue's answer to that request"
+            )
+        unread: list[Unread] = []
+        fundings: list[Unread] = []
+        for symbol in rows(_read_symbol, _same, listed, unread):
+            described.listed.setdefault(instrument_id(VENUE, symbol.market, symbol.symbol), symbol)
+        for tiers in rows(_read_tiers, _same, bytes(source.brackets), []):
+            described.brackets.setdefault(tiers.symbol, tiers.brackets)
+        for funding in rows(_read_funding, _same, bytes(source.fundings), fundings):
+            described.fundings.setdefault(funding.symbol, funding)
+        for each in rows(_read_commission, _rates, bytes(source.commissions), []):
+            for instrument_name, rate in each.items():
+                described.rates.setdefault(instrument_name, rate)
+    except Drift as error:
         raise FeedError(
             f"{name}: is not Binance's exchange information ({error}); correct the file"
         ) from None
-    if source.exchange_info is None and source.symbols is None:
-        raise FeedError(f"{name}: holds no exchangeInfo; name a file with the venue's answer to that request")
-    return source
+    for row in unread:
+        described.unread.setdefault(row.name, row.reason)
+    for row in fundings:
+        described.unread_fundings.setdefault(row.name, row.reason)
 
 
-def _add_rates(rates: dict[InstrumentId, FeeRate], commission: _Commission) -> None:
+def _same(row: _Value) -> _Value:
+    return row
+
+
+def _rates(commission: _Commission) -> dict[InstrumentId, FeeRate]:
     """A spot commission is told from a futures one by its shape, and is the sum of its parts, of which the
-    dearer side's counts; a discount for paying in another token is left out."""
+    dearer side's counts; a discount for paying in another token is left out.
+
+    Raises `Drift` for rates that cannot be summed up."""
     if commission.standard is not None:
         parts = [
             part for part in (commission.standard, commission.special, commission.tax) if part is not None
         ]
+        if not all(is_bounded(value) for part in parts for value in msgspec.structs.astuple(part)):
+            raise Drift("a commission that is no rate")
         side = max(sum((part.buyer for part in parts), ZERO), sum((part.seller for part in parts), ZERO))
         maker = sum((part.maker for part in parts), side)
         taker = sum((part.taker for part in parts), side)
-        rate = FeeRate(maker, taker)
-        rates.setdefault(instrument_id(VENUE, "spot", commission.symbol), rate)
-    elif commission.maker is not None and commission.taker is not None:
-        rate = FeeRate(commission.maker, commission.taker)
-        for market in ("usdm", "coinm"):
-            rates.setdefault(instrument_id(VENUE, market, commission.symbol), rate)
+        return {instrument_id(VENUE, "spot", commission.symbol): FeeRate(maker, taker)}
+    if commission.maker is None or commission.taker is None:
+        return {}
+    rate = FeeRate(commission.maker, commission.taker)
+    return {instrument_id(VENUE, market, commission.symbol): rate for market in ("usdm", "coinm")}
 
 
-def _instrument(name: InstrumentId, symbol: _Symbol, fee: FeeRate, tiers: list[_Tier]) -> Instrument:
+def _instrument(
+    name: InstrumentId, symbol: _Symbol, fee: FeeRate, tiers: list[_Tier], kind: Kind
+) -> Instrument:
     market = symbol.market
     filters = {entry.kind: entry for entry in symbol.filters}
     lot = _filter(name, filters, "LOT_SIZE")
     price_down, price_up = _price_band(name, filters)
-    kind = _kind(name, symbol)
     return Instrument(
         id=name,
         kind=kind,
@@ -236,21 +304,44 @@ def _instrument(name: InstrumentId, symbol: _Symbol, fee: FeeRate, tiers: list[_
 
 
 def status_of(status: str, contract_type: str | None, delivery_ms: int | None) -> str:
-    """The venue's word for whether something trades, or `DELISTING`."""
-    is_ending = contract_type == "PERPETUAL" and 0 < (delivery_ms or 0) < _NEVER_MS
-    return DELISTING if status == TRADING and is_ending else status
+    """The venue's word for whether something trades, `DELISTING`, or `UNKNOWN_TYPE`.  ``contract_type`` is
+    empty or ``None`` where there is none."""
+    if status != TRADING or not contract_type:
+        return status
+    if contract_type.endswith(_DELIVERING):
+        return _DELIVERING
+    if contract_type == _PERPETUAL:
+        return DELISTING if 0 < (delivery_ms or 0) < _NEVER_MS else status
+    return status if contract_type in _DATED else UNKNOWN_TYPE
+
+
+def kind_like(contract_type: str | None, delivery_ms: int | None) -> Kind:
+    """The kind of a contract of any type: one that is none of ours is dated where a date is set."""
+    if contract_type is None:
+        return Kind.SPOT
+    if contract_type.startswith(_PERPETUAL):
+        return Kind.PERP
+    is_dated = contract_type.startswith(_DATED) or 0 < (delivery_ms or 0) < _NEVER_MS
+    return Kind.DATED if is_dated else Kind.PERP
 
 
 def _kind(name: InstrumentId, symbol: _Symbol) -> Kind:
-    if symbol.market == "spot":
-        return Kind.SPOT
-    if symbol.contract_type == "PERPETUAL":
-        return Kind.PERP
-    if symbol.contract_type in _DATED:
-        return Kind.DATED
-    raise FeedError(
-        f"{name} has contract type {symbol.contract_type!r}, which is not traded; leave it out of the pairs"
-    )
+    if symbol.market != "spot" and symbol.contract_type not in (_PERPETUAL, *_DATED):
+        raise FeedError(
+            f"{name} has contract type {symbol.contract_type!r}, which is not traded; "
+            "leave it out of the pairs"
+        )
+    return kind_like(symbol.contract_type, symbol.delivery_ms)
+
+
+def _bounded(instrument: Instrument) -> Instrument:
+    """Raises `FeedError` for a number that cannot enter the ledger's arithmetic."""
+    for what in (instrument, *instrument.brackets):
+        for name in what.__struct_fields__:
+            value = getattr(what, name)
+            if isinstance(value, Decimal) and not is_bounded(value):
+                raise FeedError(f"{instrument.id} has a {name} that is no number of this world")
+    return instrument
 
 
 def _filter(name: InstrumentId, filters: Mapping[str, _Filter], *kinds: str) -> _Filter:

@@ -46,6 +46,7 @@ RULES = {
 BAD_NUMBER = "zero, negative or NaN price or size"
 BAD_SHAPE = "fields missing or of another type"
 NOT_JSON = "not JSON"
+TOO_MANY = "more levels than a book has"
 NOT_TRADED = "symbol not traded"
 UNKNOWN = "unknown stream"
 
@@ -105,7 +106,7 @@ class MarketStream:
         try:
             stream.take(stream.decode(payload).data, at_ns)
         except ValidationError as error:
-            self._refuse(stream, str(error))
+            self._refuse(stream, str(error), at_ns)
         except (DecodeError, RecursionError, UnicodeDecodeError) as error:
             stream.refuse(NOT_JSON)
             raise FrameError(f"not a JSON frame ({error})") from None
@@ -161,13 +162,17 @@ class MarketStream:
     def _marks_by_symbol(self) -> list[tuple[str, MarkChannel]]:
         return [(symbol, self.marks[name]) for symbol, name in self._symbols.items()]
 
-    def _refuse(self, stream: Stream, error: str) -> None:
-        """Count a frame that is JSON and cannot be used: a number is none, or the shape is unknown."""
-        is_number = "`float`" in error or "out of range" in error
-        if not is_number and BAD_SHAPE not in stream.refused:
+    def _refuse(self, stream: Stream, error: str, at_ns: int) -> None:
+        """Count a frame that is JSON and cannot be used: a number is none, there are more levels than a book
+        has, or the shape is unknown."""
+        if "`array` of length <=" in error:
+            reason = TOO_MANY
+        else:
+            reason = BAD_NUMBER if "`float`" in error or "out of range" in error else BAD_SHAPE
+        if reason != BAD_NUMBER and reason not in stream.refused:
             name = next(name for name, known in self._streams.items() if known is stream)
-            self._emit(ProtocolDrift(self.account, name, f"{BAD_SHAPE}: {error}"))
-        stream.refuse(BAD_NUMBER if is_number else BAD_SHAPE)
+            self._emit(ProtocolDrift(self.account, name, f"{reason}: {error}"))
+        stream.refuse_frame(reason, at_ns)
 
     # --- the rest of the machine
 

@@ -20,6 +20,7 @@ from typing import Literal
 from msgspec import Struct
 
 from adapters.binance.replies import Failure
+from adapters.numbers import DELAY_MAX_S, whole
 
 Verb = Literal["place", "cancel", "query", "read"]
 
@@ -141,8 +142,9 @@ def says_closed(market: str, code: str, reason: str) -> bool:
 
 def retry_after_s(headers: Mapping[str, str], failure: Failure) -> float | None:
     """Seconds for which the venue wants silence: by the header ``retry-after`` (names in lower case) or by
-    the error of the WebSocket API; ``None`` where neither says."""
-    stated = headers.get("retry-after", "").strip()
-    if stated.isascii() and stated.isdecimal() and len(stated) < 10:
+    the error of the WebSocket API; ``None`` where neither says, or says more than any ban lasts."""
+    stated = whole(headers.get("retry-after", ""), DELAY_MAX_S)
+    if stated is not None:
         return float(stated)
-    return None if failure.retry_after_ms is None else failure.retry_after_ms / 1000
+    wait_ms = failure.retry_after_ms
+    return None if wait_ms is None or wait_ms > DELAY_MAX_S * 1000 else wait_ms / 1000

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from adapters.binance import requests, statements
-from adapters.binance.decoding import VENUE, Drift
+from adapters.binance.decoding import VENUE, Drift, Unread
 from adapters.binance.kept import NO_SOCKET
 from adapters.binance.positions import Positions
 from adapters.binance.requests import PAGE
@@ -40,7 +40,7 @@ Payment = FundingPaid | Transferred | InsuranceCharged
 
 class Payments:
     """One account's payments; spot has no such history and is never asked.  ``instruments`` is shared with
-    whoever refreshes it."""
+    whoever refreshes it; ``legs`` are the contracts of ours, those that it lacks too."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Payments:
         emit: Emit,
     ) -> None:
         self.account = AccountId(f"{VENUE}:{rest.market}")
+        self.legs: tuple[InstrumentId, ...] = ()
         self._rest = rest
         self._instruments = instruments
         self._positions = positions
@@ -76,7 +77,7 @@ class Payments:
         for pause_s in PAUSES_S:
             await asyncio.sleep(pause_s)
             try:
-                found = await self.since(self._due_ns - BESIDE_NS, self._rest.clock.venue_ns())
+                found = await self.since(self._due_ns - BESIDE_NS, self._rest.clock.venue_ns(), [])
             except NO_SOCKET:
                 continue
             is_new = self.tell(found)
@@ -95,8 +96,9 @@ class Payments:
             del self._known[next(iter(self._known))]
         return is_new
 
-    async def since(self, since_ns: int, until_ns: int) -> list[Payment]:
-        """Every payment from ``since_ns`` to ``until_ns``, each once, but for what the venue keeps no more.
+    async def since(self, since_ns: int, until_ns: int, unread: list[Unread]) -> list[Payment]:
+        """Every payment from ``since_ns`` to ``until_ns``, each once, but for what the venue keeps no more
+        and what is added to ``unread``, by its asset.
 
         Raises one of `kept.NO_SOCKET`.
         """
@@ -105,19 +107,24 @@ class Payments:
         while from_ns < until_ns:
             to_ns = min(from_ns + WINDOW_NS, until_ns)
             body = await self._rest.read(requests.income(self._rest.market, from_ns // MS, to_ns // MS))
-            page = statements.income(self._rest.market, body)
+            missing: list[Unread] = []
+            page = statements.income(self._rest.market, body, missing)
+            unread += missing
             rows.update({row.transaction_id: row for row in page})
-            last_ns = max((row.venue_ns for row in page), default=to_ns)
+            last_ns = max((row.venue_ns for row in page), default=from_ns)
             # a full page may have cut off rows of its last millisecond, which are asked again
-            from_ns = to_ns if len(page) < PAGE else max(last_ns, from_ns + MS)
-        return await self._facts(list(rows.values()))
+            is_full = len(page) + len(missing) >= PAGE
+            from_ns = max(last_ns, from_ns + MS) if is_full and page else to_ns
+        return await self._facts(list(rows.values()), unread)
 
-    async def _facts(self, rows: list[Income]) -> list[Payment]:
+    async def _facts(self, rows: list[Income], unread: list[Unread]) -> list[Payment]:
         facts: list[Payment] = []
         rates: dict[InstrumentId, tuple[FundingRate, ...]] = {}
         for row in rows:
             name = row.instrument
-            if name is not None and name not in self._instruments:
+            if name in self.legs and name not in self._instruments:
+                unread.append(Unread(row.asset, f"a payment of {name}, which is not described"))
+            elif name is not None and name not in self._instruments:
                 # what happens to somebody else's contract moves our wallet by somebody else's hand
                 facts.append(
                     Transferred(self.account, row.asset, row.amount, row.transaction_id, row.venue_ns)
@@ -130,37 +137,38 @@ class Payments:
                 if name not in rates:
                     first_ns = min(each.venue_ns for each in rows if each.instrument == name)
                     rates[name] = await self._rates(name, first_ns - BESIDE_NS)
-                facts.append(self._funding(self._instruments[name], row, rates[name]))
+                try:
+                    facts.append(self._funding(self._instruments[name], row, rates[name]))
+                except Drift as drift:
+                    unread.append(Unread(row.asset, str(drift)))
         return facts
 
     async def _rates(self, name: InstrumentId, since_ns: int) -> tuple[FundingRate, ...]:
         found: list[FundingRate] = []
         while True:
             body = await self._rest.read(requests.funding_rates(name, since_ns // MS))
-            page = statements.funding_rates(self._rest.market, body)
+            missing: list[Unread] = []  # a payment whose rate is among them is told to be without one
+            page = statements.funding_rates(self._rest.market, body, missing)
             found += page
-            if len(page) < PAGE:
+            if len(page) + len(missing) < PAGE:
                 return tuple(found)
-            since_ns = max(page[-1].settled_ns, since_ns) + MS
+            since_ns = max(page[-1].settled_ns if page else since_ns, since_ns) + MS
 
     def _funding(self, instrument: Instrument, row: Income, rates: Iterable[FundingRate]) -> FundingPaid:
-        """Raises `Drift` while the rate that the payment was computed from is not listed, and where it is
-        paid in something else than the contract's margin, whose price nobody here knows."""
+        """Raises `Drift` while the rate that the payment was computed from is not listed, where it is paid in
+        something else than the contract's margin, whose price nobody here knows, and for numbers that do not
+        belong together."""
         if row.asset != instrument.margin_asset:
             raise Drift(f"funding of {instrument.id} is paid in {row.asset}, not {instrument.margin_asset}")
         settled = next((rate for rate in rates if abs(rate.settled_ns - row.venue_ns) <= BESIDE_NS), None)
         if settled is None:
             raise Drift(f"a funding payment of {instrument.id} whose rate is not listed")
-        qty, mark = ZERO, settled.mark or ZERO
-        with exact_arithmetic():
-            if mark and settled.rate:
-                per_qty = reference_per_qty(instrument, mark)
-                qty = nearest_to(divide(-row.amount, settled.rate * per_qty, COIN_QUANTUM), instrument.lot)
-            elif row.amount and abs(self._due_ns - row.venue_ns) <= BESIDE_NS:
-                # COIN-M lists no mark: it follows from what was held when the payment was announced
-                qty = self._held.get(instrument.id, ZERO)
-                value = abs(qty * instrument.contract_size * settled.rate)
-                mark = divide(value, abs(row.amount), COIN_QUANTUM)
+        try:
+            qty, mark = self._paid_on(instrument, row, settled)
+        except ArithmeticError:
+            raise Drift(
+                f"a funding payment of {instrument.id} that its rate and mark do not explain"
+            ) from None
         return FundingPaid(
             instrument=instrument.id,
             asset=row.asset,
@@ -171,6 +179,20 @@ class Payments:
             transaction_id=row.transaction_id,
             venue_ns=row.venue_ns,
         )
+
+    def _paid_on(self, instrument: Instrument, row: Income, settled: FundingRate) -> tuple[Decimal, Decimal]:
+        """Quantity and mark price of a payment, zero where they cannot be known."""
+        qty, mark = ZERO, settled.mark or ZERO
+        with exact_arithmetic():
+            if mark and settled.rate:
+                per_qty = reference_per_qty(instrument, mark)
+                qty = nearest_to(divide(-row.amount, settled.rate * per_qty, COIN_QUANTUM), instrument.lot)
+            elif row.amount and abs(self._due_ns - row.venue_ns) <= BESIDE_NS:
+                # COIN-M lists no mark: it follows from what was held when the payment was announced
+                qty = self._held.get(instrument.id, ZERO)
+                value = abs(qty * instrument.contract_size * settled.rate)
+                mark = divide(value, abs(row.amount), COIN_QUANTUM)
+        return qty, mark
 
     def gap(self, since_ns: int, at_ns: int) -> HistoryGapped | None:
         """The part of a time since ``since_ns`` that the venue keeps no more."""

@@ -9,7 +9,7 @@ not, the next account report says what is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from adapters.binance.events import PositionStatement
@@ -29,9 +29,12 @@ class Positions:
         self._expected: dict[InstrumentId, Position] = {}
         self._stated: dict[InstrumentId, tuple[PositionStatement, int]] = {}  # not confirmed yet
 
-    def reported(self, held: Iterable[PositionHeld]) -> None:
-        """An account report: the base of what follows."""
-        self._expected = {name: Position() for name in self._instruments}
+    def reported(self, held: Iterable[PositionHeld], unread: Sequence[str] = ()) -> None:
+        """An account report: the base of what follows, but for instruments ``unread``, of which it says
+        nothing; an empty name stands for any that is not held."""
+        self._expected = {
+            name: Position() for name in self._instruments if name not in unread and "" not in unread
+        }
         self._expected.update({each.instrument: Position(each.qty, each.cost) for each in held})
         self._stated.clear()
 

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from adapters.binance import events, replies, requests, statements
 from adapters.binance.account import Account
-from adapters.binance.decoding import VENUE, Drift
+from adapters.binance.decoding import VENUE, Drift, Unread
 from adapters.binance.endpoints import private_url, ws_api_url
 from adapters.binance.events import (
     AccountEvent,
@@ -90,7 +90,7 @@ class Hearing:
                 return False
             case ForeignEvent():
                 self._of.told.revision += 1
-                self._touched(f"{event.word} {event.symbol}".rstrip(), event.venue_ns)
+                self.touched(f"{event.word} {event.symbol}".rstrip(), event.venue_ns)
             case Unused():
                 pass
             case _:
@@ -107,8 +107,9 @@ class Hearing:
                 balances[fact.asset] = fact.balance
             self._emit(fact)
 
-    def _touched(self, reason: str, venue_ns: int) -> None:
-        """Somebody else acts on the account: told once until it is asked about, however much they do."""
+    def touched(self, reason: str, venue_ns: int) -> None:
+        """The account is not as it was told, by somebody else's hand or unread: told once until it is asked
+        about, however often it happens."""
         told = self._of.told
         if not told.touched:
             told.touched = True
@@ -124,7 +125,7 @@ class Hearing:
                     self._of.positions.filled(fact)
             return
         if not event.client_id.startswith(self._of.bot_tag):
-            self._touched(f"order {event.client_id} of {event.instrument}", event.venue_ns)
+            self.touched(f"order {event.client_id} of {event.instrument}", event.venue_ns)
             return
         told.streamed(event.client_id)
         end = replies.ended(event.client_id, event.status, event.reason, event.venue_ns)
@@ -236,8 +237,14 @@ class PrivateStream:
         """Nothing was asked on it."""
 
     def take(self, payload: bytes) -> bool:
+        unread: list[Unread] = []
         try:
-            return self._hearing.hear(events.event(self._rest.market, payload))
+            event = events.event(self._rest.market, payload, unread)
         except Drift as error:
             self._emit(ProtocolDrift(self.account, "private", str(error)))
             return True
+        if unread:
+            reason = f"{len(unread)} rows of an event are unread; the first: {unread[0].reason}"
+            self._emit(ProtocolDrift(self.account, "private", reason))
+            self._hearing.touched(reason, event.venue_ns)
+        return self._hearing.hear(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from adapters.binance import replies, requests
 from adapters.binance.account import Account, client_of
-from adapters.binance.decoding import Drift
+from adapters.binance.decoding import Drift, Unread
 from adapters.binance.kept import NO_SOCKET
 from adapters.binance.outcomes import Outcome
 from adapters.binance.replies import Order, Trade
@@ -77,26 +77,31 @@ class OrderAnswers:
         """Whether the lists of orders and trades since it was sent know the order after all."""
         of = self._of
         since_ns = (of.told.sent_ns(query.client_id) or at_ns - LOOK_BACK_NS) - BEFORE_NS
-        for order in await self._listed(query.instrument, since_ns // MS):
+        unread: list[Unread] = []
+        for order in await self._listed(query.instrument, since_ns // MS, unread):
             of.told.named(order.instrument, order.venue_order_id, order.client_id)
             if order.client_id == query.client_id:
                 return True
         call = requests.trades_since(query.instrument, since_ns // MS)
-        trades = replies.trades(of.rest.market, await of.rest.read(call, urgent=True))
+        trades = replies.trades(of.rest.market, await of.rest.read(call, urgent=True), unread)
         for trade in {trade.venue_order_id: trade for trade in trades}.values():
             if await client_of(of, trade) == query.client_id:
                 return True
-        return len(trades) >= PAGE  # more than were looked at: nothing is known
+        # more than were looked at, or one that cannot be read: nothing is known
+        return bool(unread) or len(trades) >= PAGE
 
-    async def _listed(self, name: InstrumentId, since_ms: int) -> tuple[Order, ...]:
+    async def _listed(self, name: InstrumentId, since_ms: int, unread: list[Unread]) -> tuple[Order, ...]:
         body = await self._of.rest.read(requests.all_orders(name, since_ms), urgent=True)
-        return replies.orders(self._of.rest.market, body)
+        return replies.orders(self._of.rest.market, body, unread)
 
 
 async def trades_of(of: Account, name: InstrumentId, venue_order_id: str) -> tuple[Trade, ...]:
     """Every execution of one order.  Raises one of `kept.NO_SOCKET`."""
     body = await of.rest.read(requests.trades_of(name, venue_order_id), urgent=True)
-    trades = replies.trades(of.rest.market, body)
+    unread: list[Unread] = []
+    trades = replies.trades(of.rest.market, body, unread)
+    for row in unread:
+        of.emit(ProtocolDrift(of.id, "trades", f"order {venue_order_id}: {row.reason}"))
     if any(trade.venue_order_id != venue_order_id for trade in trades):
         raise Drift("the answer speaks of another order")
     return trades

@@ -21,23 +21,34 @@ from msgspec import Struct, field
 
 from adapters.backoff import Backoff
 from adapters.binance import requests, statements
-from adapters.binance.decoding import Drift
-from adapters.binance.instruments import VENUE, instruments, status_of
+from adapters.binance.decoding import VENUE, Drift, Unread, reader, rows
+from adapters.binance.instruments import DELISTING, TRADING, instruments, status_of
 from adapters.binance.rest import BAD_SYMBOL, Refused, Rest
 from adapters.errors import FeedError
 from adapters.network import Unanswered, Unsent
+from adapters.numbers import Ms
 from adapters.ratelimit import Limit
 from bot.model.config import FeeRate
-from bot.model.facts import AnyFact, InstrumentListed, InstrumentStatusSeen, ProtocolDrift, RateSeen
+from bot.model.facts import (
+    AnyFact,
+    FundingEstimated,
+    InstrumentListed,
+    InstrumentStatusSeen,
+    ProtocolDrift,
+    RateSeen,
+)
 from bot.model.ids import AccountId, InstrumentId, instrument_id, symbol_of
 from bot.model.instrument import Instrument
 from bot.ports import Emit
+from bot.quant.funding import HOUR_NS, fits_interval
 
 ABSENT = "ABSENT"  # ours, not the venue's: it does not list the symbol
+UNREADABLE = "UNREADABLE"  # ours: it lists the symbol, and not so that it can be used
 REFRESH_S = 3600.0
 RETRY = Backoff(first_s=1.0, longest_s=60.0)  # while the venue does not answer
 CLOCK_S = 60.0
 RATES_S = 60.0
+HINT_NS = 60_000_000_000
 SAMPLES = 5
 _MS_HALF_NS = 500_000  # the venue's clock is cut to milliseconds
 NoAnswer = (Unsent, Unanswered, Refused)
@@ -52,12 +63,13 @@ class Given(Struct, frozen=True):
 
 
 class Described(Struct, frozen=True):
-    """One reading of a market: the instruments it lists, the status of each that was asked for, and the
-    answers that say so, as sources of an instrument file."""
+    """One reading of a market: the instruments it lists, the status of each that was asked for, the answers
+    that say so, as sources of an instrument file, and why those that are `UNREADABLE` cannot be used."""
 
     instruments: dict[InstrumentId, Instrument]
     statuses: dict[InstrumentId, str]
     sources: tuple[tuple[str, bytes], ...] = ()
+    refused: dict[InstrumentId, FeedError] = {}
 
 
 class _Symbol(Struct):
@@ -65,27 +77,32 @@ class _Symbol(Struct):
     status: str | None = None
     contract_status: str | None = field(name="contractStatus", default=None)  # COIN-M
     contract_type: str | None = field(name="contractType", default=None)
-    delivery_ms: int | None = field(name="deliveryDate", default=None)
+    delivery_ms: Ms | None = field(name="deliveryDate", default=None)
 
     @property
-    def said(self) -> str | None:
+    def said(self) -> str:
         status = self.status or self.contract_status
-        return status and status_of(status, self.contract_type, self.delivery_ms)
+        return status_of(status, self.contract_type, self.delivery_ms) if status else UNREADABLE
 
 
 class _Info(Struct):
-    symbols: list[_Symbol]
-    limits: list[Limit] = field(name="rateLimits", default_factory=list)
+    symbols: msgspec.Raw
+    limits: msgspec.Raw = field(name="rateLimits", default=msgspec.Raw(b"[]"))
 
 
-_decode_info = msgspec.json.Decoder(_Info).decode
+_decode_info = reader(_Info)
+_read_symbol = reader(_Symbol)
+_read_limit = reader(Limit)
+_read_anything = reader(msgspec.Raw)
+_TRADED = (TRADING, DELISTING)
 
 
 async def read_market(rest: Rest, wanted: Sequence[InstrumentId], given: Given) -> Described:
     """Ask for everything that describes the ``wanted`` instruments of one market.
 
-    The rate limits in the answers become ``rest``'s budget.  Raises what `Rest.read` raises, and `FeedError`
-    for a description that cannot be used; its sentence names the instrument.
+    The rate limits in the answers become ``rest``'s budget.  An instrument whose description cannot be used
+    is `UNREADABLE`, and costs no other its own.  Raises what `Rest.read` raises, and `FeedError` for an
+    answer that is none.
     """
     parts: list[tuple[str, bytes]] = []
     statuses = dict.fromkeys(wanted, ABSENT)
@@ -96,7 +113,11 @@ async def read_market(rest: Rest, wanted: Sequence[InstrumentId], given: Given) 
     if parts:
         more = await _particulars(rest, listed)
         parts[0] = (parts[0][0], parts[0][1][:-1] + b"," + more + b"}")
-    return Described(instruments([*parts, *given.sources], listed, given.fees), statuses, tuple(parts))
+    refused: dict[InstrumentId, FeedError] = {}
+    found = instruments([*parts, *given.sources], listed, given.fees, refused)
+    for name in refused:
+        statuses[name] = statuses[name] if statuses[name] not in _TRADED else UNREADABLE
+    return Described(found, statuses, tuple(parts), refused)
 
 
 async def _exchange_infos(rest: Rest, wanted: Sequence[InstrumentId]) -> list[bytes]:
@@ -113,17 +134,19 @@ async def _exchange_infos(rest: Rest, wanted: Sequence[InstrumentId]) -> list[by
 
 
 def _statuses(rest: Rest, wanted: Sequence[InstrumentId], answer: bytes) -> dict[InstrumentId, str]:
+    unread: list[Unread] = []
     try:
         info = _decode_info(answer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        limits = rows(_read_limit, lambda row: row, bytes(info.limits), unread)
+        for row in unread:
+            rest.budget.on_drift(f"a rate limit is unread: {row.reason}")
+        symbols = rows(_read_symbol, lambda row: (row.symbol, row.said), bytes(info.symbols), unread)
+    except Drift as error:
         raise FeedError(f"{rest.market}: the exchangeInfo cannot be read ({error})") from None
-    if info.limits:
-        rest.budget.learn(info.limits)
-    said = {instrument_id(VENUE, rest.market, one.symbol): one.said for one in info.symbols}
-    unsaid = [name for name in wanted if name in said and not said[name]]
-    if unsaid:
-        raise FeedError(f"{unsaid[0]} has no status in its exchangeInfo")
-    return {name: status for name in wanted if (status := said.get(name))}
+    if limits:
+        rest.budget.learn(limits)
+    said = {row.name: UNREADABLE for row in unread} | dict(symbols)
+    return {name: said[symbol_of(name)] for name in wanted if symbol_of(name) in said}
 
 
 async def _particulars(rest: Rest, listed: Sequence[InstrumentId]) -> bytes:
@@ -134,9 +157,24 @@ async def _particulars(rest: Rest, listed: Sequence[InstrumentId]) -> bytes:
     if rest.access.signer is not None:
         if rest.market != "spot":
             members.append(b'"leverageBracket":' + await rest.read(requests.brackets(rest.market)))
-        rates = [await rest.read(requests.commission(name)) for name in listed]
+        rates = [rate for name in listed if (rate := await _commission(rest, name))]
         members.append(b'"commissionRate":[%b]' % b",".join(rates))
     return b",".join(members) or b'"commissionRate":[]'
+
+
+async def _commission(rest: Rest, name: InstrumentId) -> bytes:
+    """Empty where the venue tells none, or nothing that is JSON: then this instrument has no fee rates."""
+    try:
+        answer = await rest.read(requests.commission(name))
+    except Refused as refused:
+        if refused.failure.code != BAD_SYMBOL:
+            raise
+        return b""
+    try:
+        _read_anything(answer)
+    except Drift:
+        return b""
+    return answer
 
 
 def changes(before: Described | None, after: Described, seen_ns: int) -> tuple[AnyFact, ...]:
@@ -169,16 +207,21 @@ class Reference:
         self._wanted = tuple(wanted)
         self._given = given
         self._emit = emit
+        self._next_ns: dict[InstrumentId, int] = {}  # settlements announced by a stream
+        self._hinted_ns = 0
         self._heard: dict[InstrumentId, str] = {}  # statuses told by a stream while an answer is under way
 
     async def read(self) -> Described:
         """Read once and tell what changed.  Raises as `read_market` does."""
         self._heard.clear()
         after = await read_market(self._rest, self._wanted, self._given)
-        after = Described(after.instruments, {**after.statuses, **self._heard})
+        after = msgspec.structs.replace(after, statuses={**after.statuses, **self._heard})
         before = self.described
         for fact in changes(before, after, self._rest.clock.now_ns()):
             self._emit(fact)
+        account = AccountId(f"{VENUE}:{self._rest.market}")
+        for name, error in after.refused.items():
+            self._emit(ProtocolDrift(account, "exchangeInfo", f"{name} is held: {error}"))
         kept = {**before.instruments, **after.instruments} if before is not None else after.instruments
         self.described = Described(kept, after.statuses)
         return self.described
@@ -194,6 +237,20 @@ class Reference:
             return
         self.described.statuses[seen.instrument] = seen.status
         self._emit(seen)
+
+    def hear_settlement(self, told: FundingEstimated) -> None:
+        """A stream announces a settlement: where it is another than the interval known here leads to, all is
+        read, but once a minute at most."""
+        before_ns = self._next_ns.get(told.instrument, 0)
+        self._next_ns[told.instrument] = told.next_ns
+        known = None if self.described is None else self.described.instruments.get(told.instrument)
+        if known is None or told.seen_ns < self._hinted_ns + HINT_NS:
+            return
+        interval_h = known.funding_interval_h
+        is_next = abs(told.next_ns - before_ns) in (0, interval_h * HOUR_NS) or not before_ns
+        if not is_next or not fits_interval(told.next_ns, interval_h, told.venue_ns or told.seen_ns):
+            self._hinted_ns = told.seen_ns
+            self.asked.set()
 
     async def run(self) -> None:
         """Read hourly and when asked, until cancelled."""

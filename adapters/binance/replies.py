@@ -18,20 +18,22 @@ from msgspec import Struct, field
 
 from adapters.binance.decoding import (
     Drift,
-    Ms,
     Name,
-    Number,
     SideWord,
     Symbol,
+    Unread,
     amount,
     instrument,
     quantity,
     reader,
+    rows,
     side,
     status,
     time_ns,
 )
+from adapters.numbers import MS_MAX, Code, Id, Ms, Status, whole
 from bot.model.facts import (
+    ForeignOrder,
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
@@ -61,14 +63,14 @@ class RateUsage(Struct, frozen=True):
 
     kind: str = field(name="rateLimitType")
     interval: str
-    interval_num: Number = field(name="intervalNum")
-    limit: Number
-    count: Number = 0
+    interval_num: int = field(name="intervalNum")
+    limit: int
+    count: int = 0
 
 
 class WsReply(Struct, frozen=True):
     """An answer of the WebSocket API.  ``result`` is the answer's JSON (decode it as the REST body), empty
-    where there is a ``failure``."""
+    where there is a ``failure``; ``usage`` lacks the rows that cannot be read."""
 
     id: str
     status: int
@@ -115,26 +117,26 @@ class Order(Struct, frozen=True):
 
 
 class _Data(Struct):
-    server_ms: int | None = field(name="serverTime", default=None)
-    retry_after_ms: int | None = field(name="retryAfter", default=None)
+    server_ms: msgspec.Raw = field(name="serverTime", default=msgspec.Raw())
+    retry_after_ms: msgspec.Raw = field(name="retryAfter", default=msgspec.Raw())
 
 
 class _Error(Struct):
-    code: int
+    code: Code
     text: str = field(name="msg")
     data: _Data | None = None
 
 
 class _WsReply(Struct):
-    id: str | int | None
-    status: int
+    id: Name | Id | None
+    status: Status
     result: msgspec.Raw = msgspec.Raw()
     error: _Error | None = None
-    usage: tuple[RateUsage, ...] = field(name="rateLimits", default=())
+    usage: msgspec.Raw = field(name="rateLimits", default=msgspec.Raw(b"[]"))
 
 
 class _WsId(Struct):
-    id: str | int | None = None
+    id: Name | Id | None = None
 
 
 class _Fill(Struct):
@@ -142,12 +144,12 @@ class _Fill(Struct):
     qty: str
     fee: str = field(name="commission")
     fee_asset: Name = field(name="commissionAsset")
-    trade_id: Number = field(name="tradeId")
+    trade_id: Id = field(name="tradeId")
 
 
 class _Order(Struct):
     symbol: Symbol
-    venue_order_id: Number = field(name="orderId")
+    venue_order_id: Id = field(name="orderId")
     client_id: Name = field(name="clientOrderId")
     status: Name
     kind: Name = field(name="type")
@@ -163,10 +165,20 @@ class _Order(Struct):
     fills: list[_Fill] = field(default_factory=list)
 
 
+class _OpenOrder(Struct):
+    """What an account report needs of an order, so that no other field can make it unreadable."""
+
+    symbol: Symbol
+    client_id: Name = field(name="clientOrderId")
+    side: SideWord
+    qty: str = field(name="origQty", default="0")  # none where it closes a whole position
+    kind: Name = field(name="type", default="")
+
+
 class _Trade(Struct):
     symbol: Symbol
-    trade_id: Number = field(name="id")
-    venue_order_id: Number = field(name="orderId")
+    trade_id: Id = field(name="id")
+    venue_order_id: Id = field(name="orderId")
     price: str
     qty: str
     fee: str = field(name="commission")
@@ -182,9 +194,10 @@ class _Trade(Struct):
 _read_ws = reader(_WsReply)
 _read_ws_id = reader(_WsId)
 _read_error = reader(_Error)
+_read_usage = reader(RateUsage)
 _read_order = reader(_Order)
-_read_orders = reader(list[_Order])
-_read_trades = reader(list[_Trade])
+_read_trade = reader(_Trade)
+_read_open_order = reader(_OpenOrder)
 
 
 def ws_reply(payload: bytes) -> WsReply:
@@ -196,7 +209,7 @@ def ws_reply(payload: bytes) -> WsReply:
         raise Drift(f"an answer of status {reply.status} without error")
     failed = None if reply.error is None else _failure(reply.error)
     result = bytes(reply.result) if failed is None else b""
-    return WsReply(str(reply.id), reply.status, result, failed, reply.usage)
+    return WsReply(str(reply.id), reply.status, result, failed, _usage(bytes(reply.usage)))
 
 
 def ws_reply_id(payload: bytes) -> str | None:
@@ -222,14 +235,24 @@ def order(market: str, body: bytes) -> Order:
     return _order(market, _read_order(body))
 
 
-def orders(market: str, body: bytes) -> tuple[Order, ...]:
-    """A list of orders.  Raises `Drift`."""
-    return tuple(_order(market, row) for row in _read_orders(body))
+def orders(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[Order, ...]:
+    """A list of orders.  Raises `Drift`, as `rows` does."""
+    return tuple(rows(_read_order, lambda row: _order(market, row), body, unread))
 
 
-def trades(market: str, body: bytes) -> tuple[Trade, ...]:
-    """A list of executions, in the venue's order.  Raises `Drift`."""
-    return tuple(_trade(market, row) for row in _read_trades(body))
+def open_orders(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[ForeignOrder, ...]:
+    """Orders that live, whosever they are.  Raises `Drift`, as `rows` does."""
+
+    def made(row: _OpenOrder) -> ForeignOrder:
+        name = instrument(market, row.symbol)
+        return ForeignOrder(row.client_id, name, side(row.side), quantity(row.qty), row.kind)
+
+    return tuple(rows(_read_open_order, made, body, unread))
+
+
+def trades(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[Trade, ...]:
+    """A list of executions, in the venue's order.  Raises `Drift`, as `rows` does."""
+    return tuple(rows(_read_trade, lambda row: _trade(market, row), body, unread))
 
 
 def accepted(order: Order) -> OrderAccepted:
@@ -286,9 +309,21 @@ def ended(
 
 def _failure(error: _Error) -> Failure:
     wait_ms = None
-    if error.data is not None and error.data.retry_after_ms is not None and error.data.server_ms is not None:
-        wait_ms = max(0, error.data.retry_after_ms - error.data.server_ms)
+    if error.data is not None:
+        server_ms, until_ms = (
+            whole(bytes(raw).decode(errors="replace"), MS_MAX)
+            for raw in (error.data.server_ms, error.data.retry_after_ms)
+        )
+        if server_ms is not None and until_ms is not None:
+            wait_ms = max(0, until_ms - server_ms)
     return Failure(error.code, error.text[:_TEXT_MAX], wait_ms)
+
+
+def _usage(payload: bytes) -> tuple[RateUsage, ...]:
+    try:
+        return tuple(rows(_read_usage, lambda row: row, payload, []))
+    except Drift:
+        return ()
 
 
 def _order(market: str, row: _Order) -> Order:

@@ -132,7 +132,10 @@ class Rest:
         if why.code == TOO_MANY_ORDERS:
             self.budget.saw_too_many_orders(self.clock.venue_ns())
             return
-        wait_s = retry_after_s({}, why) or BLOCK_S.get(status, 1)
+        wait_s = retry_after_s({}, why)
+        if wait_s is None and why.retry_after_ms is not None:
+            self.budget.on_drift(f"retryAfter of {why.retry_after_ms} ms is no delay of a ban")
+        wait_s = wait_s or BLOCK_S.get(status, 1)
         self.on_block(self.budget.block(self.clock.venue_ns() + round(wait_s * SECOND_NS)), why)
 
     async def read(self, call: Call, urgent: bool = False) -> bytes:

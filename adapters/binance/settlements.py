@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Mapping
 
 from adapters.binance import requests, statements
-from adapters.binance.decoding import VENUE, Drift
+from adapters.binance.decoding import VENUE, Drift, Unread
 from adapters.binance.rest import BAD_SYMBOL, MS, SECOND_NS, Refused, Rest
 from adapters.network import Unanswered, Unsent
 from bot.model.facts import FundingSettled, ProtocolDrift
@@ -54,7 +54,11 @@ async def _tell(rest: Rest, name: InstrumentId, told: dict[InstrumentId, int], e
         if refused.failure.code == BAD_SYMBOL:
             return  # the others still settle
         raise
-    listed = statements.funding_rates(rest.market, body)
+    unread: list[Unread] = []
+    listed = statements.funding_rates(rest.market, body, unread)
+    for row in unread[:1]:
+        reason = f"{len(unread)} rows of {name} are unread; the first: {row.reason}"
+        emit(ProtocolDrift(AccountId(f"{VENUE}:{rest.market}"), "fundingRate", reason))
     fresh = [rate for rate in listed if rate.instrument == name and rate.settled_ns > told.get(name, 0)]
     for rate in fresh if name in told else fresh[-1:]:
         told[name] = rate.settled_ns

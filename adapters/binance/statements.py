@@ -15,27 +15,30 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from adapters.binance.decoding import (
     Drift,
-    Ms,
     Name,
-    Number,
     SideWord,
     Symbol,
+    Unread,
     amount,
     instrument,
     quantity,
     reader,
+    rows,
     side,
     time_ns,
 )
+from adapters.numbers import Id, Ms, whole
 from bot.model.facts import ForeignOrder, InsuranceCharged, PositionHeld, Transferred
 from bot.model.ids import AccountId, InstrumentId
 from bot.model.instrument import Instrument, fill_cost
 from bot.model.money import COIN_QUANTUM, ZERO, exact_arithmetic, nearest_to
 
+_LEVERAGE_MAX = 1000
 # These reach the ledger by fills and funding payments; any other kind of income moved money in or out.
 TOLD_OTHERWISE = frozenset({"FUNDING_FEE", "COMMISSION", "REALIZED_PNL", "DELIVERED_SETTELMENT"})
 
@@ -111,7 +114,7 @@ class _SpotBalance(Struct):
 
 
 class _SpotAccount(Struct):
-    balances: list[_SpotBalance]
+    balances: msgspec.Raw
     update_ms: Ms = field(name="updateTime", default=0)
 
 
@@ -122,7 +125,7 @@ class _FuturesAsset(Struct):
 
 
 class _FuturesAccount(Struct):
-    assets: list[_FuturesAsset]
+    assets: msgspec.Raw
 
 
 class _Position(Struct):
@@ -160,7 +163,7 @@ class _Restrictions(Struct):
 class _Algo(Struct):
     symbol: Symbol
     side: SideWord
-    algo_id: Number = field(name="algoId")
+    algo_id: Id = field(name="algoId")
     client_id: Name = field(name="clientAlgoId", default="")
     qty: str | None = field(name="quantity", default=None)  # none where it closes the whole position
     kind: Name = field(name="orderType", default="")
@@ -173,8 +176,8 @@ class _Income(Struct):
     amount: str = field(name="income")
     asset: Name
     at_ms: Ms = field(name="time")
-    transaction: Name | Number = field(name="tranId")  # a text on COIN-M
-    trade: Name | Number | None = field(name="tradeId", default=None)
+    transaction: Name | Id = field(name="tranId")  # a text on COIN-M
+    trade: Name | Id | None = field(name="tradeId", default=None)
 
 
 class _Rate(Struct):
@@ -197,37 +200,50 @@ class _Price(Struct):
 
 
 _read_spot = reader(_SpotAccount)
+_read_balance = reader(_SpotBalance)
 _read_futures = reader(_FuturesAccount)
-_read_positions = reader(list[_Position])
+_read_asset = reader(_FuturesAsset)
+_read_position = reader(_Position)
 _read_mode = reader(_Mode)
 _read_assets = reader(_Assets)
-_read_configs = reader(list[_SymbolConfig])
+_read_config = reader(_SymbolConfig)
 _read_restrictions = reader(_Restrictions)
-_read_algo = reader(list[_Algo])
-_read_income = reader(list[_Income])
-_read_rates = reader(list[_Rate])
+_read_algo = reader(_Algo)
+_read_income = reader(_Income)
+_read_rate = reader(_Rate)
 _read_listen_key = reader(_ListenKey)
 _read_time = reader(_Time)
 _read_price = reader(_Price)
 _read_prices = reader(list[_Price])
 
 
-def wallet(market: str, body: bytes) -> Wallet:
-    """The answer of account.  Raises `Drift`."""
+def wallet(market: str, body: bytes, unread: list[Unread] | None = None) -> Wallet:
+    """The answer of account.  Raises `Drift`, as `rows` does."""
     if market == "spot":
         spot = _read_spot(body)
-        with exact_arithmetic():
-            held = {row.asset: quantity(row.free) + quantity(row.locked) for row in spot.balances}
-        return Wallet(_not_zero(held), time_ns(spot.update_ms))
-    futures = _read_futures(body)
-    held = {row.asset: amount(row.balance) for row in futures.assets}
-    return Wallet(_not_zero(held), time_ns(max((row.update_ms for row in futures.assets), default=0)))
+        with exact_arithmetic():  # two amounts of 24 places each side fit its 60 digits
+            balances = rows(
+                _read_balance,
+                lambda row: (row.asset, quantity(row.free) + quantity(row.locked)),
+                bytes(spot.balances),
+                unread,
+            )
+        return Wallet(_not_zero(dict(balances)), time_ns(spot.update_ms))
+    assets = rows(
+        _read_asset,
+        lambda row: (row.asset, amount(row.balance), row.update_ms),
+        bytes(_read_futures(body).assets),
+        unread,
+    )
+    held = {asset: balance for asset, balance, _ in assets}
+    return Wallet(_not_zero(held), time_ns(max((at_ms for *_, at_ms in assets), default=0)))
 
 
-def positions(market: str, body: bytes) -> tuple[PositionStated, ...]:
-    """Positions that are not zero.  Raises `Drift`."""
-    stated = (
-        PositionStated(
+def positions(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[PositionStated, ...]:
+    """Positions that are not zero.  Raises `Drift`, as `rows` does."""
+
+    def made(row: _Position) -> PositionStated:
+        return PositionStated(
             instrument=instrument(market, row.symbol),
             side_word=row.side_word,
             qty=amount(row.qty),
@@ -236,23 +252,26 @@ def positions(market: str, body: bytes) -> tuple[PositionStated, ...]:
             unrealised=amount(row.unrealised),
             venue_ns=time_ns(row.update_ms),
         )
-        for row in _read_positions(body)
-    )
-    return tuple(position for position in stated if position.qty != 0)
+
+    return tuple(each for each in rows(_read_position, made, body, unread) if each.qty != 0)
 
 
 def cost(instrument: Instrument, position: PositionStated) -> Decimal:
     """Signed cost in the unit of `bot.model.instrument.fill_cost`, to eight places.
 
-    Raises `Drift` for an inverse position without an entry price.
+    Raises `Drift` for an inverse position without an entry price, and for numbers that exact arithmetic
+    cannot hold.
     """
-    with exact_arithmetic():
-        if instrument.inverse:
-            if position.entry <= 0:
-                raise Drift(f"{position.instrument} is held without an entry price")
-            return fill_cost(instrument, position.qty, position.entry)
-        value = position.qty * instrument.contract_size * position.mark
-        return nearest_to(value - position.unrealised, COIN_QUANTUM)
+    try:
+        with exact_arithmetic():
+            if instrument.inverse:
+                if position.entry <= 0:
+                    raise Drift(f"{position.instrument} is held without an entry price")
+                return fill_cost(instrument, position.qty, position.entry)
+            value = position.qty * instrument.contract_size * position.mark
+            return nearest_to(value - position.unrealised, COIN_QUANTUM)
+    except ArithmeticError:
+        raise Drift(f"{position.instrument} is held at numbers that have no exact cost") from None
 
 
 def held(instrument: Instrument, position: PositionStated) -> PositionHeld:
@@ -270,14 +289,16 @@ def multi_assets_mode(body: bytes) -> bool:
     return _read_assets(body).multi
 
 
-def symbol_configs(market: str, body: bytes) -> tuple[SymbolConfig, ...]:
-    """Raises `Drift`."""
-    return tuple(
-        SymbolConfig(
-            instrument(market, row.symbol), _whole(row.leverage), row.margin.lower().startswith("cross")
-        )
-        for row in _read_configs(body)
-    )
+def symbol_configs(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[SymbolConfig, ...]:
+    """Raises `Drift`, as `rows` does."""
+
+    def made(row: _SymbolConfig) -> SymbolConfig:
+        leverage = whole(row.leverage, _LEVERAGE_MAX)
+        if leverage is None:
+            raise Drift("a leverage that is no number")
+        return SymbolConfig(instrument(market, row.symbol), leverage, row.margin.lower().startswith("cross"))
+
+    return tuple(rows(_read_config, made, body, unread))
 
 
 def restrictions(body: bytes) -> Restrictions:
@@ -288,42 +309,39 @@ def restrictions(body: bytes) -> Restrictions:
     )
 
 
-def algo_orders(market: str, body: bytes) -> tuple[ForeignOrder, ...]:
+def algo_orders(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[ForeignOrder, ...]:
     """Open conditional orders; none is ever ours.  One that closes the whole position states no quantity and
-    has 0 here.  Raises `Drift`."""
-    return tuple(
-        ForeignOrder(
+    has 0 here.  Raises `Drift`, as `rows` does."""
+
+    def made(row: _Algo) -> ForeignOrder:
+        return ForeignOrder(
             name=row.client_id or str(row.algo_id),
             instrument=instrument(market, row.symbol),
             side=side(row.side),
             qty=quantity(row.qty) if row.qty else ZERO,
             kind=row.kind or row.algo_kind,
         )
-        for row in _read_algo(body)
-    )
+
+    return tuple(rows(_read_algo, made, body, unread))
 
 
-def income(market: str, body: bytes) -> tuple[Income, ...]:
-    """Raises `Drift`."""
-    rows = []
-    for row in _read_income(body):
-        where = None
-        if row.symbol:
-            if ":" in row.symbol or len(row.symbol) > 40:
-                raise Drift("a payment of no symbol")
-            where = instrument(market, row.symbol)
-        rows.append(
-            Income(
-                kind=row.kind,
-                instrument=where,
-                asset=row.asset,
-                amount=amount(row.amount),
-                transaction_id=":".join(filter(None, (row.kind, str(row.transaction), row.symbol))),
-                trade_id="" if row.trade is None else str(row.trade),
-                venue_ns=time_ns(row.at_ms),
-            )
+def income(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[Income, ...]:
+    """Raises `Drift`, as `rows` does."""
+
+    def made(row: _Income) -> Income:
+        if ":" in row.symbol or len(row.symbol) > 40:
+            raise Drift("a payment of no symbol")
+        return Income(
+            kind=row.kind,
+            instrument=instrument(market, row.symbol) if row.symbol else None,
+            asset=row.asset,
+            amount=amount(row.amount),
+            transaction_id=":".join(filter(None, (row.kind, str(row.transaction), row.symbol))),
+            trade_id="" if row.trade is None else str(row.trade),
+            venue_ns=time_ns(row.at_ms),
         )
-    return tuple(rows)
+
+    return tuple(rows(_read_income, made, body, unread))
 
 
 def income_fact(account: AccountId, row: Income) -> Transferred | InsuranceCharged | None:
@@ -335,17 +353,18 @@ def income_fact(account: AccountId, row: Income) -> Transferred | InsuranceCharg
     return Transferred(account, row.asset, row.amount, row.transaction_id, row.venue_ns)
 
 
-def funding_rates(market: str, body: bytes) -> tuple[FundingRate, ...]:
-    """Raises `Drift`."""
-    return tuple(
-        FundingRate(
+def funding_rates(market: str, body: bytes, unread: list[Unread] | None = None) -> tuple[FundingRate, ...]:
+    """Raises `Drift`, as `rows` does."""
+
+    def made(row: _Rate) -> FundingRate:
+        return FundingRate(
             instrument=instrument(market, row.symbol),
             rate=amount(row.rate),
             mark=amount(row.mark) if row.mark else None,
             settled_ns=time_ns(row.settled_ms),
         )
-        for row in _read_rates(body)
-    )
+
+    return tuple(rows(_read_rate, made, body, unread))
 
 
 def listen_key(body: bytes) -> str:
@@ -377,11 +396,3 @@ def ticker_price(body: bytes) -> Decimal:
 
 def _not_zero(balances: dict[str, Decimal]) -> dict[str, Decimal]:
     return {asset: balance for asset, balance in balances.items() if balance}
-
-
-def _whole(number: int | str) -> int:
-    if isinstance(number, str):
-        if not (number.isascii() and number.isdecimal() and len(number) < 6):
-            raise Drift("a leverage that is no number")
-        return int(number)
-    return number

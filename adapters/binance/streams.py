@@ -78,6 +78,10 @@ class Stream:
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
+    def refuse_frame(self, reason: str, at_ns: int) -> None:
+        """A frame that is JSON and cannot be used is counted."""
+        self.refuse(reason)
+
 
 class SnapshotStream(Stream):
     """Depth snapshots of one instrument.  ``is_anew``: a recorder has begun anew, and the venue perhaps its
@@ -137,6 +141,13 @@ class DepthStream(Stream):
         super().__init__(decode_depth, self._take)
         self._channel = channel
         self._offset = offset
+
+    def refuse_frame(self, reason: str, at_ns: int) -> None:
+        """An update that cannot be used is lost, and the book unknown from here on."""
+        self.refuse(reason)
+        if self._channel.is_live:
+            self._channel.gaps += 1
+        self._channel.interrupt(at_ns)
 
     def _take(self, diff: DepthUpdate, at_ns: int) -> None:
         self._channel.on_diff(diff, at_ns)

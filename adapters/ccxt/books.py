@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.materiality import BookFilter, Materiality
+from adapters.numbers import PRICE_MAX, PRICE_MIN, SIZE_MAX, time_ns, whole
 from adapters.shown import ShownBook
 from bot.model.book import Quote
 from bot.model.facts import BookGapped, BookSeen
@@ -19,7 +20,6 @@ from bot.model.instrument import Instrument
 from bot.ports import Emit
 
 DEPTH = 50  # levels a side
-_MS = 1_000_000
 
 
 class WatchedBook(ShownBook):
@@ -42,10 +42,14 @@ class WatchedBook(ShownBook):
     # --- what ccxt tells
 
     def on_book(self, told: Mapping[str, Any], at_ns: int) -> bool:
-        """Take ccxt's order book structure; false where nothing can be traded on it: empty or crossed."""
+        """Take ccxt's order book structure; false where nothing can be traded on it: it is empty, crossed, or
+        holds a price or size that is none."""
         self.heard_ns = at_ns
-        self._nonce = int(told.get("nonce") or 0)
+        self._nonce = whole(told.get("nonce")) or 0
         bids, asks = ([(one[0], one[1]) for one in told[side][:DEPTH]] for side in ("bids", "asks"))
+        if not all(_is_level(price, qty) for price, qty in (*bids, *asks)):
+            self.is_live = False
+            return False
         self._replace(bids, asks)
         self._filter.is_pending |= not self.is_live
         self.is_live = True
@@ -53,16 +57,17 @@ class WatchedBook(ShownBook):
             return False
         ladders = self._filter.material(self.book, at_ns)
         if ladders is not None:
-            venue_ms = told.get("timestamp")
-            venue_ns = int(venue_ms) * _MS if venue_ms else None
+            venue_ns = time_ns(told.get("timestamp"))
             self._emit(BookSeen(self.instrument.id, ladders[0].levels, ladders[1].levels, venue_ns, at_ns))
         return True
 
     def on_trade(self, told: Mapping[str, Any]) -> None:
         """Pass a trade of somebody's, ccxt's structure with numbers as floats, to the listener."""
-        price, qty, at_ms = told.get("price"), told.get("amount"), told.get("timestamp")
-        if self.listener is not None and price and qty and at_ms and told.get("side"):
-            self.listener.on_trade(price, qty, told["side"] == "sell", int(at_ms) * _MS)
+        price, qty, at_ns = told.get("price"), told.get("amount"), time_ns(told.get("timestamp"))
+        if self.listener is None or not price or not _is_level(price, qty) or not at_ns:
+            return
+        if qty and told.get("side"):
+            self.listener.on_trade(price, qty, told["side"] == "sell", at_ns)
 
     def gap(self, at_ns: int) -> None:
         """Updates are missing; ccxt does not say what came instead, and begins the book anew."""
@@ -97,3 +102,11 @@ class WatchedBook(ShownBook):
             if price not in shown and (price > worst if is_bid else price < worst)
         ]
         return gone + [(price, qty) for price, qty in levels if side.size(price) != qty]
+
+
+def _is_level(price: Any, qty: Any) -> bool:
+    """Whether both are numbers of this world; a comparison with NaN is false."""
+    try:
+        return bool(PRICE_MIN < price < PRICE_MAX and 0 <= qty < SIZE_MAX)
+    except TypeError:
+        return False

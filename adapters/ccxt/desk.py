@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from adapters import numbers
 from adapters.ccxt.markets import Market, number
 from bot.model.facts import (
     OrderAccepted,
@@ -36,7 +37,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 SETTLE_S = 0.5  # a stream's own trade report is waited for this long before it is asked for
 _KEPT = 5_000  # orders, and trades of unknown orders
-_MS = 1_000_000
+_SIDES = {side.value: side for side in Side}
 _ENDED = ("closed", "canceled", "expired", "rejected")
 
 
@@ -77,8 +78,8 @@ class VenueTime:
 
     def of(self, told: Mapping[str, Any]) -> int:
         """When the venue says that something happened; now, where it does not say."""
-        at_ms = told.get("lastUpdateTimestamp") or told.get("timestamp")
-        return int(at_ms) * _MS if at_ms else self.now_ns()
+        at_ns = numbers.time_ns(told.get("lastUpdateTimestamp")) or numbers.time_ns(told.get("timestamp"))
+        return at_ns or self.now_ns()
 
 
 class Desk:
@@ -180,23 +181,26 @@ class Desk:
         qty, price = number(trade.get("amount")), number(trade.get("price"))
         fee = trade.get("fee") or {}
         cost = number(fee.get("cost"))
-        if qty is None or price is None or cost is None or not fee.get("currency") or not trade.get("id"):
-            reason = f"trade {trade.get('id')} of order {known.client_id} lacks its amount, price or fee"
+        side = _SIDES.get(str(trade.get("side")))
+        is_whole = fee.get("currency") and trade.get("id") and side is not None
+        if qty is None or price is None or cost is None or side is None or not is_whole:
+            reason = (
+                f"trade {trade.get('id')} of order {known.client_id} lacks its side, amount, price or fee"
+            )
             self._emit(ProtocolDrift(known.leg.instrument.account, "trades", reason))
             return None
-        at_ms = trade.get("timestamp")
         return OrderFilled(
             client_id=known.client_id,
             instrument=known.leg.id,
             trade_id=str(trade["id"]),
             venue_order_id=known.venue_order_id,
-            side=Side(trade["side"]),
+            side=side,
             qty=qty,
             price=price,
             fee=cost,
             fee_asset=str(fee["currency"]),
             maker=trade.get("takerOrMaker") == "maker",
-            venue_ns=int(at_ms) * _MS if at_ms else self.time.now_ns(),
+            venue_ns=numbers.time_ns(trade.get("timestamp")) or self.time.now_ns(),
         )
 
     # --- inside

@@ -18,11 +18,11 @@ import ipaddress
 import json
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -33,6 +33,7 @@ from adapters.ratelimit import Limit, RateBudget
 from bot.ports import Clock
 
 Exchange = Any  # ccxt's classes carry no types that a checker could use
+_Row = TypeVar("_Row")
 OnThrottled = Callable[[int, int], None]  # HTTP status, until when
 
 # what ccxt's parsers raise on an answer they do not know
@@ -114,9 +115,26 @@ async def answered(question: Awaitable[Any]) -> Any:
         raise Unreadable(type(error).__name__) from error
 
 
+def read_rows(told: Iterable[Any], make: Callable[[Any], _Row], unread: list[tuple[Any, str]]) -> list[_Row]:
+    """What each row of a list becomes, those left out that cannot be read: they are added to ``unread``, with
+    a name of what is wrong with them."""
+    found: list[_Row] = []
+    for row in told:
+        try:
+            found.append(make(row))
+        except UNREADABLE as error:
+            unread.append((row, type(error).__name__))
+    return found
+
+
 def failures() -> tuple[type[Exception], ...]:
     """What a question through ccxt may fail with."""
     return (library().BaseError, Unreadable)
+
+
+def unanswered() -> tuple[type[Exception], ...]:
+    """`failures`, and what a reader of ours raises on an answer that ccxt took for a good one."""
+    return (*failures(), *UNREADABLE)
 
 
 def may_pass(error: BaseException) -> bool:

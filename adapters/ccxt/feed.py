@@ -21,11 +21,12 @@ from msgspec import Struct
 from adapters.backoff import Backoff
 from adapters.ccxt.books import DEPTH, WatchedBook
 from adapters.ccxt.desk import Leg, VenueTime
-from adapters.ccxt.exchange import Exchange, answered, failures, library
+from adapters.ccxt.exchange import UNREADABLE, Exchange, answered, failures, library, unanswered
 from adapters.ccxt.markets import number
 from adapters.ccxt.prices import read_prices
 from adapters.marks import MarkChannel, MarkUpdate, OnMark, OnRate
 from adapters.materiality import Materiality
+from adapters.numbers import time_ns
 from bot.model.facts import Channel, ChannelLost, ChannelOpened, FundingSettled, ProtocolDrift
 from bot.model.ids import AccountId, InstrumentId
 from bot.ports import Emit, Reading
@@ -146,8 +147,13 @@ class Feed:
 
     def _on_book(self, leg: Leg, book: WatchedBook, told: Mapping[str, Any]) -> None:
         self._frames += 1
-        if not book.on_book(told, self._reached()):
-            self._emit(ProtocolDrift(self.account, "book", f"{leg.symbol}: empty or crossed"))
+        try:
+            is_good = book.on_book(told, self._reached())
+        except UNREADABLE:
+            book.lose()
+            is_good = False
+        if not is_good:
+            self._emit(ProtocolDrift(self.account, "book", f"{leg.symbol}: empty, crossed, or no numbers"))
         elif leg.id in self._silent:
             self._silent.discard(leg.id)
             if not self._silent:
@@ -195,7 +201,7 @@ class Feed:
                 marks.on_update(self._settling(leg, update), self._reached())
                 if update.next_ns > settled_ns and await self._settled(leg):
                     settled_ns = update.next_ns
-            except self._failures as error:
+            except unanswered() as error:
                 self._emit(ProtocolDrift(self.account, "mark", f"{leg.symbol}: {type(error).__name__}"))
             await asyncio.sleep(MARK_EVERY_S)
 
@@ -224,9 +230,14 @@ class Feed:
             return True
         since_ms = (self._clock.now_ns() - 2 * leg.instrument.funding_interval_h * _HOUR_NS) // _MS
         rows = await answered(self._rates.fetch_funding_rate_history(leg.symbol, since_ms))
-        last = max(rows, key=lambda row: int(row["timestamp"]), default=None)
-        rate = None if last is None else number(last["fundingRate"])
-        if last is None or rate is None:
+        settled = [
+            (at_ns, rate)
+            for row in rows
+            if (at_ns := time_ns(row.get("timestamp")))
+            and (rate := number(row.get("fundingRate"))) is not None
+        ]
+        if not settled:
             return False
-        self._emit(FundingSettled(leg.id, rate, int(last["timestamp"]) * _MS))
+        at_ns, rate = max(settled)
+        self._emit(FundingSettled(leg.id, rate, at_ns))
         return True

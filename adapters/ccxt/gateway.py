@@ -17,7 +17,17 @@ from typing import Any, assert_never
 from msgspec import Struct
 
 from adapters.ccxt.desk import Desk, Leg, VenueTime
-from adapters.ccxt.exchange import Access, answered, failures, is_denied, open_books, open_exchange
+from adapters.ccxt.exchange import (
+    Access,
+    answered,
+    failures,
+    is_denied,
+    may_pass,
+    open_books,
+    open_exchange,
+    unanswered,
+    worded,
+)
 from adapters.ccxt.feed import BACKOFF, Feed, Sources
 from adapters.ccxt.holdings import Holdings
 from adapters.ccxt.orders import Orders
@@ -88,6 +98,7 @@ class CcxtGateway:
         """Bring facts until cancelled; raises `FeedError` where no instrument can be had."""
         self._emit = emit
         access = self._options.access
+        self._budget.on_drift = self._drifted
         exchange = open_exchange(access, self._clock, self._budget, self._on_throttled)
         books = open_books(access, self._clock, self._budget)
         try:
@@ -155,6 +166,11 @@ class CcxtGateway:
                 leg = await read_leg(exchange, name, self._options.given)
             except FeedError as error:
                 missing[name] = error
+                continue
+            except unanswered() as error:
+                if may_pass(error) or is_denied(error):
+                    raise  # it is not this instrument's
+                missing[name] = FeedError(f"{name} cannot be read: {worded(error)}")
                 continue
             before = None if name in self._absent else self._legs.get(name)
             for fact in told_of(leg, before, self._clock.now_ns()):
@@ -232,6 +248,9 @@ class CcxtGateway:
                     await self._list(exchange, tuple(self._legs))
             except failures():
                 continue  # the next minute asks again; a venue that is gone shows on its other channels
+
+    def _drifted(self, reason: str) -> None:
+        self._emit(ProtocolDrift(self._accounts[0], "limits", reason))
 
     def _on_throttled(self, status: int, until_ns: int) -> None:
         for account in self._accounts:

@@ -13,9 +13,10 @@ What is missing is an error and never a default, but for bounds: what ccxt state
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from adapters import numbers
 from adapters.errors import FeedError
 from bot.model.ids import InstrumentId, instrument_id
 from bot.model.instrument import Bracket, Instrument, Kind
@@ -25,7 +26,6 @@ FAMILIES = ("spot", "linear", "inverse")
 UNBOUNDED = Decimal(10) ** 18
 _ANY_PRICE = (ZERO, Decimal(10) ** 6)  # of the reference: no percent-price filter is known
 _DECIMAL_PLACES, _TICK_SIZE = 2, 4  # ccxt's precision modes
-_MS = 1_000_000
 
 Market = Mapping[str, Any]
 
@@ -42,13 +42,7 @@ def name_of(exchange: str, market: Market) -> InstrumentId:
 
 def number(value: Any) -> Decimal | None:
     """A number of ccxt, text or not, as the decimal it was read from; ``None`` for none or what is none."""
-    if value is None:
-        return None
-    try:
-        read = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return read if read.is_finite() else None
+    return None if value is None else numbers.decimal(value)
 
 
 def find_market(exchange: Any, name: InstrumentId) -> Market:
@@ -79,8 +73,8 @@ def instrument(
     qty_max = number(limits["amount"]["max"])
     price_down, price_up = _percent_price(market)
     kind = Kind.SPOT if market["spot"] else Kind.PERP if market["swap"] else Kind.DATED
-    expiry_ms = market["expiry"]
-    if kind is Kind.DATED and expiry_ms is None:
+    expiry_ns = numbers.time_ns(market["expiry"])
+    if kind is Kind.DATED and expiry_ns is None:
         raise FeedError(f"{name}: ccxt states no expiry; this contract cannot be traded")
     return Instrument(
         id=name,
@@ -100,7 +94,7 @@ def instrument(
         maker_rate=_needed(name, "maker fee", rates.get("maker")),
         taker_rate=_needed(name, "taker fee", rates.get("taker")),
         brackets=brackets,
-        expiry_ns=int(expiry_ms) * _MS if kind is Kind.DATED else None,
+        expiry_ns=expiry_ns if kind is Kind.DATED else None,
         funding_interval_h=interval_h,
     )
 
@@ -125,7 +119,8 @@ def _step(exchange: Any, name: InstrumentId, precision: Any) -> Decimal | None:
     if exchange.precisionMode == _TICK_SIZE:
         return number(precision)
     if exchange.precisionMode == _DECIMAL_PLACES:
-        return None if precision is None else ONE.scaleb(-int(precision))
+        places = numbers.whole(precision, numbers.PLACES_MAX)
+        return None if places is None else ONE.scaleb(-places)
     raise FeedError(f"{name}: ccxt states its precision in significant digits, which no tick follows from")
 
 

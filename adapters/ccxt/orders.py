@@ -26,6 +26,7 @@ from adapters.ccxt.exchange import (
 )
 from adapters.ccxt.markets import number
 from adapters.ccxt.outcomes import Attempt, Verdict, said, verdict
+from adapters.numbers import MS_MAX, whole
 from bot.model.commands import CancelOrder, PlaceOrder, QueryOrder, TimeInForce
 from bot.model.facts import (
     CancelRejected,
@@ -140,6 +141,8 @@ class Orders:
                 self._emit(OrderNotFound(name, self._desk.time.now_ns()))
         except self._failures:
             return
+        except UNREADABLE as error:
+            self._drift(leg, f"the answer to a query for {name} cannot be read ({type(error).__name__})")
 
     async def _report(self, known: Known, order: Order) -> None:
         leg = known.leg
@@ -192,8 +195,11 @@ class Orders:
             told.update((str(one["id"]), one) for one in news)
             if len(page) < TRADES_ASKED or not news or since_ms is None:
                 break
-            since_ms = max(int(one["timestamp"]) for one in page)
-        return sorted((one for one in told.values() if wanted(one)), key=lambda one: int(one["timestamp"]))
+            last_ms = max(_at_ms(one) for one in page)
+            if last_ms <= since_ms:
+                break
+            since_ms = last_ms
+        return sorted((one for one in told.values() if wanted(one)), key=_at_ms)
 
     async def _has_no_trade(self, name: ClientId, leg: Leg) -> bool:
         """Whether no recent trade belongs to an order of this name; false where that cannot be told."""
@@ -219,6 +225,11 @@ class Orders:
 
     def _drift(self, leg: Leg, reason: str) -> None:
         self._emit(ProtocolDrift(leg.instrument.account, "orders", reason))
+
+
+def _at_ms(trade: Trade) -> int:
+    """When it was; 0 where the venue does not say."""
+    return whole(trade.get("timestamp"), MS_MAX) or 0
 
 
 def _params(command: PlaceOrder) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from adapters.ccxt.desk import Leg
 from adapters.ccxt.exchange import Exchange, answered, library
 from adapters.ccxt.markets import number
 from adapters.marks import MarkUpdate
+from adapters.numbers import time_ns
 from bot.model.instrument import Kind
 
-_MS = 1_000_000
 _CANDLE = "1m"
 _CLOSE = 4
 
@@ -74,18 +74,18 @@ def _is_whole(update: MarkUpdate) -> bool:
 
 def _filled(update: MarkUpdate, told: Mapping[str, Any]) -> MarkUpdate:
     """``update`` with what ccxt's funding rate or ticker structure says beyond it."""
-    at_ms = told.get("timestamp")
     next_ms = told.get("fundingTimestamp") or told.get("nextFundingTimestamp")
     return MarkUpdate(
-        venue_ns=int(at_ms) * _MS if at_ms else update.venue_ns,
+        venue_ns=time_ns(told.get("timestamp")) or update.venue_ns,
         mark=number(told.get("markPrice")) if update.mark is None else update.mark,
         index=number(told.get("indexPrice")) if update.index is None else update.index,
         rate=number(told.get("fundingRate")) if update.rate is None else update.rate,
-        next_ns=int(next_ms) * _MS if next_ms else update.next_ns,
+        next_ns=time_ns(next_ms) or update.next_ns,
     )
 
 
 def _last(candles: list[list[Any]]) -> Decimal | None:
     """The close of the newest of ccxt's candles."""
-    newest = max(candles, key=lambda one: int(one[0]), default=None)
+    whole_ones = [one for one in candles if len(one) > _CLOSE and time_ns(one[0])]
+    newest = max(whole_ones, key=lambda one: time_ns(one[0]) or 0, default=None)
     return None if newest is None else number(newest[_CLOSE])

@@ -9,17 +9,26 @@ once; no watch is left unread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from adapters.ccxt.desk import Desk, Leg
-from adapters.ccxt.exchange import Exchange, answered, failures, is_denied
+from adapters.ccxt.exchange import UNREADABLE, Exchange, answered, failures, is_denied, read_rows
 from adapters.ccxt.feed import BACKOFF
 from adapters.ccxt.holdings import Holdings, position_of, wallet_params
 from adapters.ccxt.markets import number
 from adapters.ccxt.orders import Orders
-from bot.model.facts import BalanceSeen, Channel, ChannelLost, ChannelOpened, PositionSeen
+from bot.model.facts import (
+    AccountTouched,
+    BalanceSeen,
+    Channel,
+    ChannelLost,
+    ChannelOpened,
+    PositionSeen,
+    ProtocolDrift,
+)
 from bot.model.ids import AccountId
 from bot.ports import Emit
 
@@ -65,7 +74,7 @@ class Private:
                 for task in (*tasks, arming):
                     task.cancel()
                 await asyncio.gather(*tasks, arming, return_exceptions=True)
-            if not isinstance(error, (*self._failures, TimeoutError)):
+            if not isinstance(error, (*self._failures, *UNREADABLE, TimeoutError)):
                 raise error or RuntimeError("a watch ended")
             if not told:
                 self.losses += 1
@@ -117,16 +126,16 @@ class Private:
     def _orders_of(self, leg: Leg) -> Watch:
         async def watch() -> None:
             while True:
-                for order in await answered(self._exchange.watch_orders(leg.symbol)):
-                    self._desk.on_order(leg, order)
+                told = await answered(self._exchange.watch_orders(leg.symbol))
+                self._each(leg, told, lambda order: self._desk.on_order(leg, order))
 
         return watch
 
     def _trades_of(self, leg: Leg) -> Watch:
         async def watch() -> None:
             while True:
-                for trade in await answered(self._exchange.watch_my_trades(leg.symbol)):
-                    self._desk.on_trade(leg, trade)
+                told = await answered(self._exchange.watch_my_trades(leg.symbol))
+                self._each(leg, told, lambda trade: self._desk.on_trade(leg, trade))
 
         return watch
 
@@ -136,8 +145,8 @@ class Private:
                 await asyncio.sleep(POLL_S)
                 for known in self._desk.living():
                     if known.leg.id == leg.id:
-                        for trade in await self._orders.trades_of(known):
-                            self._desk.on_trade(leg, trade, known)
+                        told = await self._orders.trades_of(known)
+                        self._each(leg, told, partial(self._desk.on_trade, leg, known=known))
                         order = await answered(self._exchange.fetch_order(known.venue_order_id, leg.symbol))
                         self._desk.on_order(leg, order, known)
 
@@ -146,12 +155,25 @@ class Private:
     def _positions_of(self, leg: Leg) -> Watch:
         async def watch() -> None:
             while True:
-                for position in await answered(self._exchange.watch_positions([leg.symbol])):
-                    if position["symbol"] == leg.symbol:
-                        held = position_of(leg.instrument, position)
-                        self._emit(PositionSeen(leg.id, held.qty, held.cost, self._desk.time.of(position)))
+                told = await answered(self._exchange.watch_positions([leg.symbol]))
+                self._each(leg, told, lambda position: self._on_position(leg, position))
 
         return watch
+
+    def _on_position(self, leg: Leg, told: Mapping[str, Any]) -> None:
+        if told["symbol"] == leg.symbol:
+            held = position_of(leg.instrument, told)
+            self._emit(PositionSeen(leg.id, held.qty, held.cost, self._desk.time.of(told)))
+
+    def _each(self, leg: Leg, told: Iterable[Any], take: Callable[[Any], object]) -> None:
+        """Take each row of what was told; one that cannot be read is reported, and the account compared."""
+        unread: list[tuple[Any, str]] = []
+        read_rows(told, take, unread)
+        if unread:
+            account = leg.instrument.account
+            reason = f"{len(unread)} rows of {leg.symbol} are unread; the first: {unread[0][1]}"
+            self._emit(ProtocolDrift(account, "private", reason))
+            self._emit(AccountTouched(account, reason, self._desk.time.now_ns()))
 
     def _balances_of(self, account: AccountId, leg: Leg) -> Watch:
         params = wallet_params(leg.market)

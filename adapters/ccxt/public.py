@@ -22,7 +22,7 @@ from adapters.errors import FeedError
 from adapters.materiality import Materiality
 from adapters.network import Unanswered
 from adapters.ratelimit import RateBudget
-from bot.model.facts import Throttled
+from bot.model.facts import ProtocolDrift, Throttled
 from bot.model.ids import InstrumentId, account_of, market_of
 from bot.ports import Clock, Emit, Reading
 
@@ -87,6 +87,7 @@ async def open_public(options: PublicOptions, clock: Clock, emit: Emit, reach: R
     def on_throttled(status: int, until_ns: int) -> None:
         emit(Throttled(account, until_ns, str(status), "too many requests"))
 
+    options.budget.on_drift = lambda reason: emit(ProtocolDrift(account, "limits", reason))
     rates = open_exchange(access, clock, options.budget, on_throttled)
     books = open_books(access, clock, options.budget)
     try:

@@ -13,10 +13,11 @@ from typing import Any
 from msgspec import Struct
 
 from adapters.ccxt.desk import Leg, VenueTime
-from adapters.ccxt.exchange import Exchange, answered
+from adapters.ccxt.exchange import Exchange, Unreadable, answered
 from adapters.ccxt.markets import Market, find_market, instrument, name_of
 from adapters.ccxt.tiers import Tiers, read_tiers
 from adapters.errors import FeedError
+from adapters.numbers import MS_MAX, time_ns, whole
 from bot.model.config import FeeRate
 from bot.model.facts import AnyFact, InstrumentListed, InstrumentStatusSeen
 from bot.model.ids import InstrumentId, market_of
@@ -27,6 +28,7 @@ TIME_EVERY_S = 60.0
 _MS = 1_000_000
 _HOUR_MS = 3_600_000
 _PROBES = 3
+INTERVAL_MAX_H = 168
 _HISTORY_MS = 4 * 24 * _HOUR_MS
 # where a venue documents the interval of a contract that its answers do not name ("Get Funding Rate Info")
 _DOCUMENTED_H = dict.fromkeys(("binance", "binanceusdm", "binancecoinm"), 8)
@@ -39,7 +41,9 @@ async def measure_time(exchange: Exchange, time: VenueTime) -> None:
     best_ns, offset_ns = 0, 0
     for _ in range(_PROBES):
         sent_ns = time.clock.now_ns()
-        told_ns = int(await answered(exchange.fetch_time())) * _MS
+        told_ns = time_ns(await answered(exchange.fetch_time()))
+        if told_ns is None:
+            raise Unreadable("no time of the venue")
         round_ns = time.clock.now_ns() - sent_ns
         if not best_ns or round_ns < best_ns:
             best_ns, offset_ns = round_ns, told_ns - sent_ns - round_ns // 2
@@ -95,16 +99,18 @@ async def _interval_h(exchange: Exchange, market: Market) -> int:
     told = ""
     if exchange.has["fetchFundingRate"]:
         told = str((await answered(exchange.fetch_funding_rate(symbol))).get("interval") or "")
-    if told.endswith("h") and told[:-1].isdecimal():
-        return int(told[:-1])
+    hours = whole(told.removesuffix("h"), INTERVAL_MAX_H) if told.endswith("h") else None
+    if hours:
+        return hours
     times: list[int] = []
     if exchange.has["fetchFundingRateHistory"]:
         since_ms = exchange.milliseconds() - _HISTORY_MS
         rows = await answered(exchange.fetch_funding_rate_history(symbol, since_ms))
-        times = sorted(int(row["timestamp"]) for row in rows)
+        times = sorted(at_ms for row in rows if (at_ms := whole(row.get("timestamp"), MS_MAX)))
     if len(times) < 2:
         if exchange.id in _DOCUMENTED_H:
             return _DOCUMENTED_H[exchange.id]
         name = name_of(exchange.id, market)
         raise FeedError(f"{name}: neither a funding interval nor two settlements are known; leave it out")
-    return round((times[-1] - times[-2]) / _HOUR_MS)
+    hours = round((times[-1] - times[-2]) / _HOUR_MS)
+    return hours if hours <= INTERVAL_MAX_H else 0

@@ -168,7 +168,7 @@ def in_milliseconds(market: str, params: Params) -> Params:
 def check_time(params: Params, now_ms: int) -> None:
     """The venue's rule: not more than a second ahead of its clock, not more than the window behind it."""
     sent = params.get("timestamp", "")
-    if not (sent.isascii() and sent.isdigit()):
+    if not (sent.isascii() and sent.isdigit() and len(sent) < 20):
         raise missing("timestamp")
     window = params.get("recvWindow", str(_WINDOW_MS))
     if not (window.isascii() and window.replace(".", "", 1).isdigit()):

@@ -172,13 +172,24 @@ def _spot_cost(instrument: Instrument, fact: OrderFilled | ForcedFilled) -> Deci
 
 
 def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
-    """A whole wallet.  The first report is the baseline; every later one is compared with the ledger."""
-    account = store.accounts[fact.account]
-    account.asked_ns, account.reported_ns, account.told_ns = 0, at_ns, fact.venue_ns
+    """A whole wallet.  The first report is the baseline; every later one is compared with the ledger.
+
+    Of an incomplete one what was read is compared, and nothing is taken over from it: what it does not say
+    stays as it was, and the last agreement grows older.
+    """
+    account, is_whole = store.accounts[fact.account], not fact.unread_rows
+    account.unread_rows = fact.unread_rows
+    if not is_whole and (account.baseline is None or account.adopting):
+        return  # the question stands, and is asked again
+    account.asked_ns, account.reported_ns = 0, at_ns
     account.moved = False
-    account.balances = dict(fact.balances)
-    account.positions = {held.instrument: Position(held.qty, held.cost) for held in fact.positions}
+    unsaid = recon.unsaid(store, fact)
+    account.balances = {name: qty for name, qty in account.balances.items() if name in unsaid} | fact.balances
+    account.positions = {name: held for name, held in account.positions.items() if name in unsaid}
+    account.positions |= {held.instrument: Position(held.qty, held.cost) for held in fact.positions}
     account.foreign = fact.foreign_orders
+    if is_whole:
+        account.told_ns = fact.venue_ns
     if account.baseline is None:
         account.begun_ns = fact.venue_ns
         account.baseline = dict(fact.balances)
@@ -189,7 +200,7 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
         }
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
     else:
-        shrunk = shortfall.is_settled(store, account, fact)
+        shrunk = is_whole and shortfall.is_settled(store, account, fact)
         account.adopted = tuple(account.shrunk) if shrunk else ()
         if account.adopting or shrunk:
             account.begun_ns = fact.venue_ns
@@ -197,10 +208,11 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
             _adopt_legs(store, account, fact)
             account.shrunk = {}
     account.adopting = ""
-    shortfall.measure(store, account, fact)
+    shortfall.measure(store, account, fact, unsaid)
     account.differences = recon.compare(store, account, fact)
     account.reconciled = not account.differences
-    if account.reconciled:
+    if account.reconciled and is_whole:
+        account.agreed_ns = at_ns
         recon.adopt_split(store, fact)
         account.contract_fills = 0
         for market in store.markets.values():

@@ -12,7 +12,7 @@ from typing import assert_never
 from bot.core import border, orders, pairs, shortfall, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
-from bot.core.marks import fold_book, fold_mark, fold_rate, is_back
+from bot.core.marks import fold_book, fold_estimate, fold_mark, fold_rate, is_back
 from bot.core.pairs import set_mode
 from bot.core.routes import Touched, boot, list_instrument, rearm_account, rearm_instrument, touch
 from bot.model.commands import (
@@ -129,9 +129,7 @@ def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
         case MarkSeen():
             fold_mark(store, fact)
         case FundingEstimated():
-            market = store.markets[fact.instrument]
-            market.funding_rate, market.funding_next_ns = fact.rate, fact.next_ns
-            market.heard_ns = max(market.heard_ns, fact.seen_ns)
+            fold_estimate(store, fact)
         case BookGapped():
             store.markets[fact.instrument].gapped = True
             rearm_instrument(store, fact.instrument)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bot.core import ledger, views
-from bot.model.facts import BookSeen, MarkSeen, RateSeen
+from bot.model.facts import BookSeen, FundingEstimated, MarkSeen, RateSeen
 from bot.model.ids import InstrumentId
 from bot.model.money import ONE, REFERENCE_QUANTUM, divide
 from bot.model.store import Market, Store
+from bot.quant.funding import NEAR_NS, fits_interval, follows_h, is_on_grid
 
 
 def fold_book(store: Store, fact: BookSeen) -> None:
@@ -58,6 +59,35 @@ def fold_mark(store: Store, fact: MarkSeen) -> None:
     if index is not None:
         _set_index(market, index, fact.seen_ns)
         _index_to_spot(store, market, index, fact.seen_ns)
+
+
+def fold_estimate(store: Store, fact: FundingEstimated) -> None:
+    """The running rate, and what the announced settlement says of the funding interval.
+
+    Two settlements that follow each other tell it at once, whatever is listed.  One that is announced anew
+    before it is due, or is further away than the interval, puts the interval in doubt.
+    """
+    market = store.markets[fact.instrument]
+    before_ns, next_ns, at_ns = market.funding_next_ns, fact.next_ns, fact.venue_ns or fact.seen_ns
+    listed_h = market.announced_h or market.instrument.funding_interval_h
+    is_new = before_ns != 0 and abs(next_ns - before_ns) > NEAR_NS
+    if is_new and (hours := follows_h(before_ns, next_ns, at_ns)):
+        market.announced_h, market.interval_doubt = hours, False
+    elif listed_h and next_ns > at_ns:
+        is_early = is_new and at_ns < before_ns - NEAR_NS
+        if is_early:
+            market.interval_doubt = not is_on_grid(next_ns, listed_h)
+        market.interval_doubt |= not fits_interval(next_ns, listed_h, at_ns)
+    market.funding_rate, market.funding_next_ns = fact.rate, next_ns
+    market.heard_ns = max(market.heard_ns, fact.seen_ns)
+
+
+def fold_interval(store: Store, market: Market, listed_h: int) -> None:
+    """The venue lists another interval than before: it is the newer word."""
+    market.announced_h = 0
+    market.interval_doubt = bool(listed_h) and not fits_interval(
+        market.funding_next_ns, listed_h, store.now_ns
+    )
 
 
 def fold_rate(store: Store, fact: RateSeen) -> None:

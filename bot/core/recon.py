@@ -44,7 +44,7 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
         account = store.accounts[account_id]
-        if account_id in busy or _deaf(account) or at_ns < account.throttled_ns:
+        if account_id in busy or not _answers(account) or at_ns < account.throttled_ns:
             continue
         if account.asked_ns:
             due = at_ns - account.asked_ns >= ANSWER_DUE_NS
@@ -82,14 +82,9 @@ def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:
 
 
 def _answers(account: Account) -> bool:
-    """Whether a question about one order is answered.  It needs neither stream alone; without both of them
-    nobody is there to ask.  A negative answer proves nothing without the private one, and is not believed."""
+    """Whether a question is answered.  It needs neither stream alone; without both of them nobody is there to
+    ask.  That an order is not found proves nothing without the private one, and is not believed."""
     return not (Channel.PRIVATE in account.lost and Channel.ORDERS in account.lost)
-
-
-def _deaf(account: Account) -> bool:
-    """Whether an answer could miss something: silent market data says nothing about orders and money."""
-    return any(channel is not Channel.MARKET for channel in account.lost)
 
 
 def compare(store: Store, account: Account, report: AccountReported) -> tuple[str, ...]:
@@ -101,15 +96,17 @@ def compare(store: Store, account: Account, report: AccountReported) -> tuple[st
     of a contract since the account last agreed, whose profit they book from a rounded average price.
     """
     held, expected = _positions(store, report)
-    found = []
+    found, silent = [], unsaid(store, report)
     for name in dict.fromkeys((*held, *expected)):
+        if name in silent:
+            continue
         at_venue, at_home = held.get(name, Position()).qty, expected.get(name, Position()).qty
         if at_venue != at_home:
             found.append(f"{name}: venue {text(at_venue)}, ledger {text(at_home)}")
     moved = bool(found)
     rounding = (len(held) + account.contract_fills) * COIN_QUANTUM
     for asset, venue, ours, apart in _wallets(store, report, held, expected):
-        if abs(apart) <= rounding:
+        if abs(apart) <= rounding or asset in silent:
             continue
         if venue != ours:
             found.append(f"{asset}: venue {text(venue)}, ledger {text(ours)}")
@@ -122,6 +119,22 @@ def compare(store: Store, account: Account, report: AccountReported) -> tuple[st
         elif order is not None and not order.state.is_live:
             found.append(f"order {client_id}: open at the venue, ended here")
     return tuple(found)
+
+
+def unsaid(store: Store, report: AccountReported) -> tuple[str, ...]:
+    """Instruments and assets of which an incomplete report says nothing; the asset that a contract is
+    margined in is one with its cost.  A row without a name may be of any that the report does not hold."""
+    if "" in report.unread:
+        account, told = store.accounts[report.account], {each.instrument for each in report.positions}
+        cash = store.ledger.cash.get(report.account, {})
+        named = (*cash, *account.balances, *store.markets, *account.positions)
+        return tuple(name for name in named if name not in told and name not in report.balances)
+    margins = (
+        store.markets[InstrumentId(name)].instrument.margin_asset
+        for name in report.unread
+        if name in store.markets
+    )
+    return (*report.unread, *margins)
 
 
 def _positions(

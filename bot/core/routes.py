@@ -4,6 +4,7 @@ whom."""
 from __future__ import annotations
 
 from bot.core import orders, pairs, spending
+from bot.core.marks import fold_interval
 from bot.core.orders import BrokenInvariant
 from bot.model.facts import Booted, Channel, InstrumentListed
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
@@ -92,7 +93,10 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
 def list_instrument(store: Store, fact: InstrumentListed) -> None:
     name = fact.instrument.id
     if name in store.markets:
-        store.markets[name].instrument = fact.instrument
+        market, listed_h = store.markets[name], fact.instrument.funding_interval_h
+        if market.instrument.funding_interval_h != listed_h:
+            fold_interval(store, market, listed_h)
+        market.instrument = fact.instrument
     else:
         store.markets[name] = Market(fact.instrument)
     derive(store)

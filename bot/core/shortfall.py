@@ -20,16 +20,19 @@ from bot.model.money import COIN_QUANTUM, ZERO
 from bot.model.store import Account, Order, Store, live_orders
 
 
-def measure(store: Store, account: Account, report: AccountReported) -> None:
-    """Note what each instrument of an account lacks by its latest report, venue units."""
+def measure(store: Store, account: Account, report: AccountReported, unsaid: tuple[str, ...]) -> None:
+    """Note what each instrument of an account lacks by its latest report, venue units; nothing of what is
+    ``unsaid``, instruments and assets that an incomplete report does not hold."""
     held = {each.instrument: each.qty for each in report.positions}
     account.shortfall = {}
     for name in store.routes.pairs_of:
         market = store.markets.get(name)
         if market is None or market.instrument.account != report.account:
             continue
+        base = market.instrument.base
+        if (base if market.instrument.is_spot else name) in unsaid:
+            continue
         if market.instrument.is_spot:
-            base = market.instrument.base
             cash = store.ledger.cash.get(report.account, {})
             lacking = cash.get(base, ZERO) - report.balances.get(base, ZERO)
             rounding = COIN_QUANTUM

@@ -48,9 +48,12 @@ def _leg_apr(store: Store, config: Config, market: Market, at_ns: int) -> float 
         return annualised_apr(float(market.mark) / float(market.index) - 1.0, days) if days > 0 else None
     rate = market.funding_rate if config.strategy.expected_funding == "estimate" else market.settled_rate
     told_ns = market.funding_next_ns + ESTIMATE_GRACE_NS
-    if rate is None or (config.strategy.expected_funding == "estimate" and at_ns > told_ns):
+    interval_h = market.funding_interval_h
+    if rate is None or not interval_h:
         return None
-    return funding_apr(float(rate), instrument.funding_interval_h)
+    if config.strategy.expected_funding == "estimate" and at_ns > told_ns:
+        return None
+    return funding_apr(float(rate), interval_h)
 
 
 def carry_of(store: Store, config: Config, pair: Pair, expected: float) -> Carry | None:

@@ -38,6 +38,8 @@ class AccountReported(Fact, frozen=True):
     """Answer to `QueryAccount`: everything in one wallet at one venue time.
 
     ``open_orders`` are those whose names begin with the bot's tag; ``foreign_orders`` all others.
+    ``unread_rows`` counts what the venue listed and nobody could read: with any of them the report is
+    incomplete.  ``unread`` names the instruments whose position, and the assets whose balance, are not in it.
     """
 
     account: AccountId
@@ -46,6 +48,8 @@ class AccountReported(Fact, frozen=True):
     open_orders: tuple[ClientId, ...]
     venue_ns: int
     foreign_orders: tuple[ForeignOrder, ...] = ()
+    unread_rows: int = 0
+    unread: tuple[str, ...] = ()
 
 
 class BalanceSeen(Fact, frozen=True):

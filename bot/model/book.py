@@ -13,7 +13,7 @@ that.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from math import inf
 
@@ -49,8 +49,11 @@ class BookSide:
         """Size at ``price`` in venue units, 0 where there is no level."""
         return self._sizes.get(price, 0.0)
 
-    def apply(self, levels: Iterable[Quote]) -> None:
+    def apply(self, levels: Sequence[Quote]) -> None:
         """Set levels to absolute sizes; a size of 0 removes the level."""
+        if len(levels) > _WINDOW_MAX:
+            self._apply_many(levels)
+            return
         sizes, near, low, high = self._sizes, self._near, self._low, self._high
         for price, qty in levels:
             if low <= price <= high:
@@ -66,6 +69,16 @@ class BookSide:
                 sizes.pop(price, None)
         if not _WINDOW_MIN <= len(near) <= _WINDOW_MAX:
             self._fit()
+
+    def _apply_many(self, levels: Sequence[Quote]) -> None:
+        """As `apply`, sorting once: each insertion into a window that is open moves all that it holds."""
+        sizes = self._sizes
+        for price, qty in levels:
+            if qty:
+                sizes[price] = qty
+            else:
+                sizes.pop(price, None)
+        self._rebuild(_WINDOW)
 
     def replace(self, levels: Iterable[Quote]) -> None:
         """Forget everything and take ``levels``."""
@@ -159,7 +172,7 @@ class Book:
         self.bids = BookSide(is_bid=True)
         self.asks = BookSide(is_bid=False)
 
-    def apply(self, bids: Iterable[Quote], asks: Iterable[Quote]) -> None:
+    def apply(self, bids: Sequence[Quote], asks: Sequence[Quote]) -> None:
         """Apply one depth update: absolute sizes, 0 removes a level."""
         self.bids.apply(bids)
         self.asks.apply(asks)

@@ -61,6 +61,13 @@ class Market(Struct):
     leverage: int | None = None  # as set for this contract at the venue; None: nobody told
     isolated: bool = False  # its margin is its own
     index_ns: int = 0  # when the index was last told
+    announced_h: int = 0  # funding interval by two settlements in a row; 0: as the venue lists it
+    interval_doubt: bool = False  # the announced settlement is not one of that interval
+
+    @property
+    def funding_interval_h(self) -> int:
+        """Hours from settlement to settlement; 0 while they are in doubt, not known, or there are none."""
+        return 0 if self.interval_doubt else self.announced_h or self.instrument.funding_interval_h
 
 
 class Order(Struct):
@@ -181,6 +188,8 @@ class Account(Struct):
     shrunk: dict[InstrumentId, Decimal] = field(default_factory=dict)  # contracts that did, as it holds them
     adopted: tuple[InstrumentId, ...] = ()  # those that were taken over with the last report
     doubted_ns: int = 0  # when something spoke against the last report, by our clock
+    agreed_ns: int = 0  # when a complete report last agreed with the ledger, by our clock
+    unread_rows: int = 0  # of the last report
     rejects_ns: tuple[int, ...] = ()  # orders that the venue refused in the last minute
     openings_held_ns: int = 0  # until when, since those were too many
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 YEAR_H = 8760.0
 HOUR_NS = 3_600_000_000_000
+INTERVAL_MAX_H = 24
+NEAR_NS = 60_000_000_000  # an announced time may be as far from the full hour
 BAND_8H = 0.0005
 
 
@@ -47,6 +49,29 @@ def binance_rate(premium: float, interest_8h: float, interval_h: float, cap: flo
 def funding_apr(rate: float, interval_h: float) -> float:
     """Simple annual rate of a rate paid every ``interval_h`` > 0 hours."""
     return rate * YEAR_H / interval_h
+
+
+def follows_h(before_ns: int, next_ns: int, at_ns: int) -> int:
+    """Hours of the interval that ends at ``next_ns``, where it follows the one that ended at ``before_ns``; 0
+    where that cannot be told.
+
+    ``at_ns`` is the venue's time at which ``next_ns`` is the next settlement.  Intervals are whole hours, so
+    that within an hour after a settlement no other can have passed.
+    """
+    if not before_ns - NEAR_NS <= at_ns < before_ns + HOUR_NS:
+        return 0
+    hours, rest_ns = divmod(next_ns - before_ns + NEAR_NS, HOUR_NS)
+    return hours if rest_ns <= 2 * NEAR_NS and 1 <= hours <= INTERVAL_MAX_H else 0
+
+
+def fits_interval(next_ns: int, interval_h: int, at_ns: int) -> bool:
+    """Whether the next settlement can be one of this interval: no further away than it."""
+    return next_ns - at_ns <= interval_h * HOUR_NS + NEAR_NS
+
+
+def is_on_grid(next_ns: int, interval_h: int) -> bool:
+    """Whether a settlement lies on the multiples of an interval > 0 since 1970 UTC, as venues set them."""
+    return (next_ns + NEAR_NS) % (interval_h * HOUR_NS) <= 2 * NEAR_NS
 
 
 def settlements_within(now_ns: int, next_ns: int, interval_h: int, horizon_ns: int) -> int:

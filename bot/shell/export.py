@@ -61,14 +61,25 @@ def show(
 
 
 def iso(at_ns: int) -> str:
-    """A time in nanoseconds since 1970 as ISO 8601 in UTC, to the nanosecond."""
+    """A time in nanoseconds since 1970 as ISO 8601 in UTC, to the nanosecond.  Never raises: a journal of
+    before may hold a time that no calendar has."""
     seconds, rest_ns = divmod(at_ns, _SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
+    except (ValueError, OverflowError, OSError):
+        return "outside the years 1 to 9999"
 
 
 def as_texts(item: msgspec.Struct) -> dict[str, str]:
-    """A struct's fields as texts, for a line of the log."""
-    return {name: str(value) for name, value in named(item).items() if name != "type"}
+    """A struct's fields as texts, for a line of the log.  Never raises."""
+    return {name: _text(value) for name, value in named(item).items() if name != "type"}
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:  # a number of more than 4,300 digits
+        return "a number without end"
 
 
 def named(item: msgspec.Struct) -> dict[str, object]:

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -20,6 +21,9 @@ from bot.shell.terminal import plain
 HIDDEN = "***"
 _QUERY = re.compile(r"\?\S+")
 _LEVELS = (logging.WARNING, logging.ERROR, logging.CRITICAL)
+_SEVERITIES = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
+# of a stream, a renderer or a text; ``str`` refuses a number of more than 4,300 digits
+_UNWRITABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _SECRET_NAME = re.compile(r"secret|token|passw|signature|api_?key|private_?key|credential", re.IGNORECASE)
 
 
@@ -61,18 +65,18 @@ class _OfLibraries(logging.Handler):
     follows a question mark in a URL may be a signature or a listen key, which no setting knows."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        import structlog
-
         try:
             words = record.getMessage()
         except (TypeError, ValueError, KeyError):  # a library's slip costs its line, not the run
-            words = str(record.msg)
+            words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
         fields = {"logger": record.name}
         failure = record.exc_info[1] if record.exc_info else None
         if failure is not None:
-            fields["error"] = f"{type(failure).__name__}: {_QUERY.sub('?…', str(failure))}"
+            fields["error"] = type(failure).__name__
+            with suppress(*_UNWRITABLE):
+                fields["error"] += f": {_QUERY.sub('?…', str(failure))}"
         level = max(one for one in _LEVELS if one <= max(record.levelno, logging.WARNING))
-        structlog.get_logger().log(level, _QUERY.sub("?…", words), **fields)
+        _write(level, _QUERY.sub("?…", words), fields)
 
 
 def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -85,18 +89,26 @@ def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Muta
 
 def warn_of(alert: RaiseAlert, at_ns: int) -> None:
     """Write an alert at the level of its severity; ``at_ns`` is when it was raised."""
-    import structlog
-
     at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).isoformat()
-    write = getattr(structlog.get_logger(), alert.severity)
-    write(alert.text, key=alert.key, severity=alert.severity, at=at)
+    fields = {"key": alert.key, "severity": alert.severity, "at": at}
+    _write(_SEVERITIES[alert.severity], alert.text, fields)
 
 
 def note(event: str, fields: Mapping[str, str]) -> None:
     """Write something that happened, with its particulars."""
+    _write(logging.INFO, event, fields)
+
+
+def _write(level: int, event: str, fields: Mapping[str, str]) -> None:
+    """A line of the log.  One that cannot be written costs itself and not the run: the stream may be closed
+    or full, and what a venue said may be no text."""
     import structlog
 
-    structlog.get_logger().info(event, **fields)
+    try:
+        structlog.get_logger().log(level, event, **fields)
+    except _UNWRITABLE as error:
+        with suppress(*_UNWRITABLE):
+            structlog.get_logger().error("a line could not be written", error=type(error).__name__)
 
 
 def _hide(name: str, value: Any, secrets: tuple[str, ...]) -> Any:

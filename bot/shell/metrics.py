@@ -91,7 +91,7 @@ HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",
     "gap", "no_book", "crossed_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
     "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
-    "foreign_order", "baseline_position", "feed_ended", "base_differs",
+    "foreign_order", "baseline_position", "feed_ended", "base_differs", "interval_in_doubt",
 )  # fmt: skip
 
 

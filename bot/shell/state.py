@@ -32,7 +32,7 @@ from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
 from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure
 from risk.margin import INFINITE, MissingBrackets, account_margin
-from risk.watch import Hold, effective_mode, holds
+from risk.watch import Hold, agreement_holds, effective_mode, holds
 
 Number = str | None
 
@@ -174,7 +174,7 @@ def read_state(store: Store, at_ns: int, version: str, seq: int) -> State:
             and all(pair.ready for pair in pairs.values() if pair.in_settings),
             seq=seq,
             pairs=pairs,
-            accounts={str(name): _account(each, at_ns) for name, each in store.accounts.items()},
+            accounts={str(name): _account(config, each, at_ns) for name, each in store.accounts.items()},
             orders={
                 str(name): _order(order, at_ns) for name, order in store.orders.items() if name in store.live
             },
@@ -224,7 +224,7 @@ def _leg(store: Store, leg: Leg, at_ns: int) -> LegState:
         return LegState(instrument=leg.instrument, qty=text(leg.position.qty))
     worth = views.notional_quote(market, leg.position.qty)
     heard_ns = max(market.heard_ns, market.book_seen_ns)
-    rate, interval_h = market.funding_rate, market.instrument.funding_interval_h
+    rate, interval_h = market.funding_rate, market.funding_interval_h
     ratio, distance = _margin(store, market, leg)
     return LegState(
         instrument=leg.instrument,
@@ -306,9 +306,9 @@ def _order(order: Order, at_ns: int) -> OrderView:
     )
 
 
-def _account(account: Account, at_ns: int) -> AccountView:
+def _account(config: Config | None, account: Account, at_ns: int) -> AccountView:
     return AccountView(
-        reconciled=account.reconciled,
+        reconciled=config is not None and not agreement_holds(config, account, at_ns),
         reported_age_s=_age(at_ns, account.reported_ns),
         differences=account.differences,
         lost={channel.value: reason for channel, reason in account.lost.items()},

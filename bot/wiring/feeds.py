@@ -97,6 +97,8 @@ class _Opening:
         rest = Rest(market, hosts, self._network, VenueClock(clock), RateBudget(market), access)
         rest.clock.offset_ns = await measure_offset_ns(rest)
         described = await read_market(rest, legs, Given(self._answers, settings.config.paper_fees_bps))
+        for error in described.refused.values():
+            raise error
         for _, source in described.sources:
             self._tap(clock.now_ns(), market, b'{"stream":"exchangeInfo","data":%b}' % source)
         for fact in changes(None, described, clock.now_ns()):

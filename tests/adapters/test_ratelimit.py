@@ -192,3 +192,60 @@ def test_no_window_is_ever_overdrawn(asked: list[tuple[int, str, int, bool]]) ->
             orders[at_ns // (10 * SECOND_NS)] = orders.get(at_ns // (10 * SECOND_NS), 0) + 1
     assert all(taken <= 100 for taken in weight.values())
     assert all(taken <= 10 for taken in orders.values())
+
+
+@pytest.mark.parametrize(
+    "stated", ["9" * 12, "9" * 5000, "31536000", "259201", "-1", "soon", "Tue, 14 Nov 2028 22:14:00 GMT"]
+)
+def test_a_silence_that_no_ban_lasts_is_drift_and_the_usual_one_is_kept(stated: str) -> None:
+    one = budget()
+    drifts: list[str] = []
+    one.on_drift = drifts.append
+    assert one.saw_reply(418, {"retry-after": stated}, START_NS) == START_NS + 120 * SECOND_NS
+    (reason,) = drifts
+    assert reason.startswith("Retry-After")
+    assert reason.endswith("120 s are kept")
+    assert len(reason) < 120
+
+
+@pytest.mark.parametrize(
+    ("stated", "seconds"), [("259200", 259_200), ("Tue, 14 Nov 2023 22:14:30 GMT", 30), ("0", 0), ("", 120)]
+)
+def test_a_silence_up_to_three_days_is_kept_by_seconds_or_by_date(stated: str, seconds: int) -> None:
+    one = budget()
+    drifts: list[str] = []
+    one.on_drift = drifts.append
+    assert one.saw_reply(418, {"retry-after": stated}, START_NS) == START_NS + seconds * SECOND_NS
+    assert drifts == []
+
+
+@pytest.mark.parametrize("count", ["9" * 5000, "9" * 13, "-1", "some", ""])
+def test_a_count_that_is_none_leaves_ours(count: str) -> None:
+    one = budget()
+    drifts: list[str] = []
+    one.on_drift = drifts.append
+    one.allow(30, False, START_NS)
+    one.saw_reply(200, {"x-mbx-used-weight-1m": count}, START_NS)
+    assert used(one, "request_weight", "1m") == 30
+    assert drifts == ["x-mbx-used-weight-1m is no count; ours stands"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        Limit("ORDERS", "SECOND", 0, 10), Limit("ORDERS", "SECOND", -1, 10),
+        Limit("ORDERS", "SECOND", 10**9, 10),
+        Limit("ORDERS", "SECOND", 10, -1), Limit("ORDERS", "SECOND", 10, 10**400),
+        Limit("ORDERS", "SECOND", 10, 10, 10**400), Limit("ORDERS", "SECOND", 10, 10, -1),
+    ],
+)  # fmt: skip
+def test_a_limit_that_cannot_be_one_is_left_out(limit: Limit) -> None:
+    one = RateBudget("usdm")
+    drifts: list[str] = []
+    one.on_drift = drifts.append
+    one.learn([limit])
+    assert one.allow_order(1, True, START_NS) == UNKNOWN_WAIT_NS, "its limits are not known"
+    one.learn(LIMITS)
+    one.saw_limits([limit], START_NS)
+    assert len(drifts) == 2
+    assert all(float(reading.value) < 10**6 for reading in one.readings(START_NS))

@@ -39,9 +39,12 @@ TWO = PairName("TWO")
 
 
 def told(world: World, *facts: AnyFact, after_s: float = 0.0) -> list[tuple[str, str]]:
-    """Key and severity of each alert of one step, ``after_s`` seconds after the last."""
+    """Key and severity of each alert of one step, ``after_s`` seconds after the last; where that is long, the
+    accounts were compared meanwhile."""
     world.commands = []
     world.at_ns += int(after_s * SECOND_NS)
+    for account in world.store.accounts.values() if after_s >= 40 else ():
+        account.agreed_ns = world.at_ns
     if facts:
         world.give(*facts)
     else:
@@ -202,7 +205,9 @@ KINDS: dict[str, Callable[[Store], None]] = {
 
 
 def looked_at(store: Store, at_ns: int, fact: AnyFact) -> tuple[RaiseAlert, ...]:
-    """What a step with this fact tells when it touches no pair but by the clock."""
+    """What a step with this fact tells when it touches no pair but by the clock; the accounts agree."""
+    for account in store.accounts.values():
+        account.agreed_ns = at_ns
     found = alerts.changes(store, at_ns, (fact,), dict.fromkeys(store.pairs, True), ())
     fold.commands(store, at_ns, found)
     return found

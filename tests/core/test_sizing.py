@@ -80,6 +80,7 @@ def test_an_expired_future_expects_nothing() -> None:
     strategy = {"entry_gap_bps": None, "entry_carry_apr": 0.01}
     one = world(SPOT, DATED, strategy=strategy)
     one.at_ns += 91 * DAY_NS
+    one.give(*(one.report(account) for account in one.wallets))
     one.give(one.book(SPOT, 60_000.0, 60_000.0), one.book(DATED, 60_900.0, 60_900.0))
     assert not one.placed()
     assert one.store.pairs[BTC].idle == "missing_funding"

@@ -87,7 +87,12 @@ def make_store(config: Config | None = None, cash: str = "1000000", coins: str =
             store.markets[name] = make_market(instrument(name))
             wallet = {"BTC": D(coins)} if account_of(name) == "binance:coinm" else {"USDT": D(cash)}
             store.accounts[account_of(name)] = Account(
-                account_of(name), dict(wallet), baseline=dict(wallet), reconciled=True, reported_ns=NOW
+                account_of(name),
+                dict(wallet),
+                baseline=dict(wallet),
+                reconciled=True,
+                reported_ns=NOW,
+                agreed_ns=NOW,
             )
             store.ledger.cash[account_of(name)] = dict(wallet)
     return store

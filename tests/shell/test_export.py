@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot.model.commands import NoteIdle
-from bot.model.facts import Tick
+from bot.model.facts import Throttled, Tick
 from bot.model.ids import AccountId, PairName
-from bot.shell.export import export, iso, named, show
+from bot.shell.export import as_texts, export, iso, named, show
 from bot.shell.journal import JournalWriter
 from tests.instruments import instrument
 from tests.shell.samples import PERP, SPOT, START, book, boot, mark, place
@@ -92,3 +92,17 @@ def test_times_have_nanoseconds_and_untagged_structs_have_no_type() -> None:
     assert "type" not in fields
     assert (fields["kind"], fields["tick"], fields["expiry_at"]) == ("perp", "0.1", None)
     assert PERP in fields.values()
+
+
+@pytest.mark.parametrize(
+    "until_ns",
+    [999_999_999_999 * 10**9, -(10**30), 10**5000],
+    ids=["a ban of 12 digits", "before", "5000 digits"],
+)
+def test_a_time_that_no_calendar_has_ends_no_line(until_ns: int) -> None:
+    texts = as_texts(Throttled(AccountId("binance:usdm"), until_ns, "-1003", "banned"))
+    assert texts["until_at"] == "outside the years 1 to 9999"
+
+
+def test_a_number_that_python_refuses_to_print_ends_no_line() -> None:
+    assert as_texts(Tick({SPOT: START}, {AccountId("a:b"): 10**5000}))["offset_ns"] == "a number without end"

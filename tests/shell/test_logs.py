@@ -118,3 +118,36 @@ def test_secrets_are_hidden_by_name_and_by_value(out: io.StringIO) -> None:
 def test_importing_the_module_does_not_import_structlog() -> None:
     code = "import sys, bot.shell.logs; sys.exit('structlog' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+class Broken(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [Broken(), Terminal()], ids=["reader gone", "closed"])
+def test_a_line_that_cannot_be_written_costs_nobody_the_run(stream: io.StringIO) -> None:
+    logs.configure(stream)
+    if not isinstance(stream, Broken):
+        stream.close()
+    with pytest.raises((BrokenPipeError, ValueError)):
+        structlog.get_logger().info("as a library would write it")
+    logs.note("paused", {"reason": "x"})
+    logs.warn_of(RaiseAlert("status:X", "critical", "text"), START)
+    logging.getLogger("some.library").warning("lost")
+
+
+def test_what_is_no_text_is_told_by_its_kind() -> None:
+    out = io.StringIO()
+    logs.configure(out)
+
+    class Unprintable:
+        def __str__(self) -> str:
+            return str(10**5000)
+
+        __repr__ = __str__
+
+    logs.note("throttled", {"until": Unprintable()})  # type: ignore[dict-item]
+    assert json.loads(out.getvalue())["event"] == "a line could not be written"

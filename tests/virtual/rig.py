@@ -154,9 +154,10 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
             for stop_s in story.stops_s:
                 loop.call_at(venue.begun_s + stop_s, daemon.stop, "test", "told to")
         for order_s, mode in story.orders:
-            if (due_s := venue.begun_s + order_s) > loop.time():
-                ordered = ModeOrdered("*", mode, "operator", "test")
-                loop.call_at(due_s, daemon.engine.inbox.put, ordered)
+            for scope in ("*", *(pair.name for pair in bot.config.pairs)):
+                if (due_s := venue.begun_s + order_s) > loop.time():
+                    ordered = ModeOrdered(scope, mode, "operator", "test")
+                    loop.call_at(due_s, daemon.engine.inbox.put, ordered)
         lives.append(venue.fate.steps)
         await asyncio.wait((running,), timeout=until_s - loop.time())
         if not venue.fate.is_dead:

@@ -45,7 +45,7 @@ class Story(Struct, frozen=True, kw_only=True):
     settings without their prefix; ``kills`` the step of each life but the last at which it ends
     (`tests.virtual.mortal`); ``stops_s`` when the first life is told to stop, which the second time is at
     once; ``adopts`` when an operator takes which account over as it stands; ``orders`` when an operator
-    orders which mode for everything, which nobody takes while no life is there."""
+    orders which mode for everything and for each pair, which nobody takes while no life is there."""
 
     script: str = ""
     seconds: float = 60.0

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bot.core import views
 from bot.model.commands import PlaceOrder
 from bot.model.entry import Entry
 from bot.model.facts import ModeOrdered, OrderFilled
@@ -117,7 +118,7 @@ def test_what_comes_on_top_of_an_excused_residual_is_timed_by_itself(monkeypatch
     laws = invariants.Laws(ahead_s=12.0, beyond=Decimal(25))
     standing, ahead = [Decimal(25)] * 30, [Decimal(26)] * 12
     residuals = iter([*standing, *ahead, *standing, *ahead, Decimal(26)])
-    monkeypatch.setattr(invariants.views, "residual", lambda store: next(residuals))
+    monkeypatch.setattr(views, "residual", lambda store: next(residuals))
     for second in range(84):
         laws.row(Entry(second, (second + 1) * 10**9, (), ()))
     assert laws.broken == []
@@ -127,8 +128,8 @@ def test_what_comes_on_top_of_an_excused_residual_is_timed_by_itself(monkeypatch
 
 def test_a_death_that_is_due_after_the_end_does_not_come(tmp_path: Path) -> None:
     """This story ends in the middle of a clip, whose steps come while the run is told to stop."""
-    story = Story(seconds=3.0)
-    (steps,) = run_virtual(play(story, tmp_path / "whole.db")).ending.lives
-    told = run_virtual(play(msgspec.structs.replace(story, kills=(len(steps) + 1,)), tmp_path / "j.db"))
+    due = 25
+    told = run_virtual(play(Story(seconds=3.0, kills=(due,)), tmp_path / "journal.db"))
     assert told.ending.outcome.clean
-    assert told.arrived.total() >= 4, "more than had left at the end"
+    assert [len(life) < due for life in told.ending.lives] == [True]
+    assert told.arrived.total() == 4, "two of them after the end"

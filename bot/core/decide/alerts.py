@@ -32,6 +32,7 @@ from bot.model.facts import (
 )
 from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.store import StandingAlert, Store
+from risk import watch
 from risk.guard import Admitted
 
 MINUTE_NS = 60_000_000_000
@@ -122,7 +123,7 @@ def _add_due(store: Store, at_ns: int, subjects: Subjects) -> None:
         if pair.naked_ns or pair.idle in conditions.STANDING:
             subjects.pairs[name] = None
     for account_id, account in store.accounts.items():
-        if account.lost:
+        if account.lost or watch.is_overdue(store, account, at_ns):
             subjects.accounts[account_id] = None
     for key, alert in store.alerts.items():
         if at_ns >= due_ns(alert):

@@ -32,6 +32,7 @@ from risk.tradable import is_gone, is_tradable, shortfall_qty
 PAUSE_NS = 250_000_000  # between two attempts, and before the second round; doubles with each round
 LONGEST_PAUSE_NS = 30_000_000_000
 DRIFT_PAUSE_NS = 1_000_000_000
+CRUMB = Decimal("0.1")  # of what is owed: for less, nobody sends an order before the fuse's minute is over
 LOST_LEG = 0.25  # a hedge error of this part of a leg is no drift: somebody took the other leg
 
 
@@ -129,7 +130,8 @@ def _one_leg(
     if worth > left.notional_quote:
         share = float(left.notional_quote) / float(worth)
         qty = floor_to(exact(max(0.0, float(qty) * share)), instrument.lot)
-    if left.orders < 1 or (qty < found.qty and not is_tradable(instrument, qty, price, found.reduces)):
+    is_crumb = qty < found.qty * CRUMB or not is_tradable(instrument, qty, price, found.reduces)
+    if left.orders < 1 or (qty < found.qty and is_crumb):
         return Idle("fuse_room", f"{left.notional_quote:f}", f"{left.orders}")
     draft = Draft(store, config, pair, at_ns, why, forced=True)
     idle = draft.add(role, found.side, qty, found.reduces and not instrument.is_spot)

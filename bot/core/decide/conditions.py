@@ -185,6 +185,10 @@ def of_account(store: Store, at_ns: int, account: Account) -> Iterator[Condition
             f"nothing is opened on it until both agree: {'; '.join(account.differences)}"
         )
         yield Condition("reconcile", name, "critical", text)
+    elif watch.is_overdue(store, account, at_ns):
+        rows = f" ({account.unread_rows} rows of its last report are unread)" if account.unread_rows else ""
+        text = f"account {name} was not compared whole for too long{rows}: nothing is opened on it"
+        yield Condition("reconcile", name, "critical", text)
     elif not account.reconciled:
         yield from _as_told(store, "reconcile", name)
     if account.foreign:

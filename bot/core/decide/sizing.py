@@ -18,7 +18,7 @@ from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store
 from bot.quant.basis import walk_quote
 from risk.exposure import pair_delta_base, residual_base
-from risk.tradable import available_qty, base_fee_rate, closable_qty, is_dust, is_tradable
+from risk.tradable import available_qty, base_fee_rate, closable_qty, is_dust, is_gone, is_tradable
 
 LEAST_MARGIN = Decimal(
     "1.2"
@@ -121,8 +121,9 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
     rests = _rests(store, pair, long_most, short_most)
     if not rests and whole_base <= clip_base * LAST_CLIP and whole_base <= depth_base:
         return Size(long_most, short_most)
-    if (long_most == 0 and long_held and not is_dust(store, long_market, long_held)) or (
-        short_most == 0 and short_held
+    if any(
+        most == 0 and not is_gone(store, leg)
+        for leg, most in ((pair.long, long_most), (pair.short, short_most))
     ):
         return "stranded"
     # the least order may be larger than its ladder, to a degree: what is not filled is hedged again
@@ -136,10 +137,9 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
         if wanted_base == whole_base:
             return Size(long_most, short_most)
     found = _in_ratio(store, pair, (long, long_most), (short, short_most), wanted_base)
-    if found is None and not rests:
-        found = _last_of_a_leg((long, long_most), (short, short_most))
     if found is None and rests and is_dust(store, long_market, pair.long.position.qty - long_most):
         found = Size(long_most, short_most)  # what is left of the short leg is less than a lot
+    found = found or _last_of_a_leg((long, long_most), (short, short_most))
     if found is None:
         return "stranded" if rests else "thin_book"
     if found.long_qty == long_most and not rests and short_base <= depth_base:

@@ -136,9 +136,11 @@ def test_a_part_that_is_missing_leaves_the_whole_untold(failed: str, said: Reply
 
 
 def test_hedge_mode_is_refused_by_name() -> None:
-    (drift,) = answer(Venue("100", positionRisk=reply([position("LONG")]))).facts
+    drift, report = answer(Venue("100", positionRisk=reply([position("LONG")]))).facts
     assert isinstance(drift, ProtocolDrift)
     assert "hedge mode" in drift.reason
+    assert isinstance(report, AccountReported)
+    assert (report.unread_rows, report.unread) == (1, (LINEAR.id,))
 
 
 def test_contracts_that_are_not_traded_here_are_told_by_their_quantity_alone() -> None:
@@ -174,10 +176,16 @@ def test_what_the_venue_keeps_no_more_is_told_as_a_gap() -> None:
     assert abs(gap.until_ns - (NOW_NS - KEPT_NS)) < 1_000_000_000
 
 
-def test_funding_whose_rate_is_not_listed_yet_leaves_the_report_untold() -> None:
-    row = income("FUNDING_FEE", "-1", 1, NOW_NS - 1_000_000_000, "BTCUSDT")
-    bench = answer(Venue("100", income=reply([row])), QueryAccount(LINEAR.account, since_ns=NOW_NS - DAY_NS))
-    assert [type(fact) for fact in bench.facts] == [ProtocolDrift]
+def test_funding_whose_rate_is_not_listed_yet_leaves_its_asset_out_of_what_is_compared() -> None:
+    rows = [
+        income("FUNDING_FEE", "-1", 1, NOW_NS - 1_000_000_000, "BTCUSDT"),
+        income("TRANSFER", "5", 2, NOW_NS - 1_000_000_000),
+    ]
+    bench = answer(Venue("100", income=reply(rows)), QueryAccount(LINEAR.account, since_ns=NOW_NS - DAY_NS))
+    assert bench.names() == ["ProtocolDrift", "Transferred", "AccountReported"]
+    report = bench.facts[-1]
+    assert isinstance(report, AccountReported)
+    assert (report.unread_rows, report.unread) == (1, ("USDT",))
 
 
 def test_a_wallet_is_not_told_between_a_payment_and_its_entry_in_the_history() -> None:
@@ -239,9 +247,11 @@ def test_a_long_absence_has_more_rates_than_fit_on_a_page() -> None:
 def test_funding_in_another_asset_than_the_margin_is_not_understood() -> None:
     row = {**income("FUNDING_FEE", "-1", 1, NOW_NS - 1_000_000_000, "BTCUSDT"), "asset": "BNFCR"}
     bench = answer(Venue("100", income=reply([row])), QueryAccount(LINEAR.account, since_ns=NOW_NS - DAY_NS))
-    (drift,) = bench.facts
+    drift, report = bench.facts
     assert isinstance(drift, ProtocolDrift)
     assert "paid in BNFCR" in drift.reason
+    assert isinstance(report, AccountReported)
+    assert report.unread == ("BNFCR",)
 
 
 def test_a_symbol_that_the_venue_lists_no_more_does_not_keep_the_account_from_being_told() -> None:

@@ -98,11 +98,31 @@ def test_spot_has_nothing_to_set() -> None:
     assert SPOT.is_spot
 
 
-def test_half_an_answer_tells_nothing() -> None:
+def test_a_row_that_cannot_be_read_states_no_leverage_and_changes_none() -> None:
     async def scene() -> None:
         venue = Settings()
-        bench = Bench("usdm", venue)
         venue.leverage = "many"
+        fresh, known = Bench("usdm", venue), Bench("usdm", Settings())
+        await fresh.configured.read()
+        assert fresh.names() == ["ProtocolDrift", "AccountSet", "ContractSet"]
+        assert told(fresh.facts[1:])[1] == (LINEAR.id, 0, True)
+        await known.configured.read()
+        known.facts.clear()
+        known.network.answers = venue
+        await known.configured.read()
+        assert known.names() == ["ProtocolDrift"]
+
+    run_virtual(scene())
+
+
+def test_half_an_answer_tells_nothing() -> None:
+    async def scene() -> None:
+        bench = Bench("usdm", Settings())
+
+        def half(asked: Asked) -> Reply | Exception:
+            return reply({"no": "list"}) if asked[1].endswith("/symbolConfig") else Settings()(asked)
+
+        bench.network.answers = half
         with pytest.raises(Drift):
             await bench.configured.read()
         assert bench.facts == []

@@ -158,7 +158,7 @@ def test_a_symbol_that_is_not_listed_is_absent_and_the_others_are_read() -> None
 
 @pytest.mark.parametrize(
     ("info", "what"),
-    [({"symbols": "none"}, "cannot be read"), ({"symbols": [{"symbol": "BTCUSDT"}]}, "no status")],
+    [({"symbols": "none"}, "cannot be read"), ({"symbols": None}, "cannot be read")],
 )
 def test_a_description_that_cannot_be_used_is_a_sentence(info: dict[str, Any], what: str) -> None:
     async def play() -> None:

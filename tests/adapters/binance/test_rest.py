@@ -113,3 +113,19 @@ def test_too_many_orders_block_no_question_however_they_are_told() -> None:
         assert 0 < bench.rest.budget.allow_order(1, True, NOW_NS) <= 10 * SECOND_NS
 
     run_virtual(scene())
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "seconds", "drifts"), [(30_000, 30, 0), (4 * 86_400_000, 120, 1), (0, 120, 0)]
+)
+def test_a_block_by_the_socket_is_three_days_at_most(wait_ms: int, seconds: int, drifts: int) -> None:
+    async def scene() -> None:
+        told: list[str] = []
+        bench = Bench("spot", lambda what: reply({}))
+        bench.rest.budget.on_drift = told.append
+        bench.rest.throttled(418, Failure(-1003, "banned", wait_ms))
+        (until_ns,) = bench.blocks
+        assert until_ns == bench.clock.venue_ns() + seconds * SECOND_NS
+        assert len(told) == drifts
+
+    run_virtual(scene())

@@ -6,6 +6,7 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,7 +147,8 @@ def test_an_order_born_rejected_never_lived() -> None:
     assert NAME not in floor.desk.known
 
 
-def test_a_trade_without_its_fee_is_drift_and_no_fill() -> None:
+@pytest.mark.parametrize("lacking", [{"fee": None}, {"side": None}, {"side": "long"}, {"id": None}])
+def test_a_trade_without_its_fee_side_or_name_is_drift_and_no_fill(lacking: dict[str, Any]) -> None:
     floor = Floor()
-    played(floor, [("order", order("open", "0")), ("trade", trade(1, fee=None))])
+    played(floor, [("order", order("open", "0")), ("trade", trade(1, **lacking))])
     assert [type(fact) for fact in floor.facts] == [OrderAccepted, ProtocolDrift]

@@ -16,8 +16,8 @@ from bot.model.ids import InstrumentId
 from tests.adapters.paper.build import LINEAR
 
 HOUR_NS = 3_600_000_000_000
-NOW_NS = 1_000_003 * 8 * HOUR_NS + HOUR_NS
-GRID_NS = 1_000_004 * 8 * HOUR_NS
+NOW_NS = 61_003 * 8 * HOUR_NS + HOUR_NS
+GRID_NS = 61_004 * 8 * HOUR_NS
 
 
 class Clock:
