@@ -36,7 +36,8 @@ def with_budget(**budget: float) -> World:
         "fees_day_pair_bps": 1e9, "fees_day_book_bps": 1e9, "fees_month_pair_bps": 1e9,
         "turnover_day_pair": 1e9, "loss_day_bps": 1e9, "loss_peak_bps": 1e9,
     }  # fmt: skip
-    config = make_config(capital=10_000, limits={"net_delta_max_quote": D(20_000)})
+    strategy = {"reconcile_s": 1e7}  # nobody answers while days go by
+    config = make_config(capital=10_000, strategy=strategy, limits={"net_delta_max_quote": D(20_000)})
     world = World(msgspec.structs.replace(config, budget=Budget(**(wide | budget))))  # type: ignore[arg-type]
     world.boot()
     world.quote(60_000.0, 0.0)
