@@ -15,7 +15,7 @@ from bot.model.instrument import Side, base_per_qty
 from bot.model.money import ZERO, exact, floor_to
 from bot.model.pair import PairState, Role
 from bot.model.store import Market, Pair, Store
-from risk.exposure import pair_delta_base, tolerance_base
+from risk.exposure import pair_delta_base, residual_base, tolerance_base
 from risk.tradable import (
     ORDER_MARGIN,
     RESTING_MARGIN,
@@ -80,10 +80,14 @@ def against(
     if price is None:
         return None
     instrument, held = market.instrument, available_qty(store, leg)
+    reduces = leg.position.qty != 0 and (leg.position.qty > 0) != (side is Side.BUY)
+    if not reduces:  # coins without a leg count again once it grows, and may owe the opposite
+        delta_base, asked = delta_base + float(residual_base(store, pair)), delta_base
+        if delta_base * asked <= 0.0:
+            return None
     kept = 1.0 - side.sign * float(base_fee_rate(market, side))
     wanted = abs(delta_base) / kept / base_per_qty(instrument, float(price))
     qty = _at_most(market, floor_to(exact(wanted), instrument.lot))
-    reduces = leg.position.qty != 0 and (leg.position.qty > 0) != (side is Side.BUY)
     if reduces:
         most = floor_to(abs(held), instrument.lot)
         # of a leg that is left alone everything goes, whatever its coins made of the delta

@@ -22,6 +22,8 @@ from risk.ratio import in_ratio
 from risk.tradable import is_dust
 
 FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
+EXIT_PAUSE_NS = 1_000_000_000  # what is refused over and over must not spend the budget of every other exit
+EXIT_PAUSE_MAX_NS = 60_000_000_000
 BEYOND_COLLAR = "beyond_exit_collar"
 AT_REST = (FLAT, HEDGED)  # states that time alone does not end, unless the pair is naked
 
@@ -92,6 +94,8 @@ def sent(store: Store, pair: Pair, command: PlaceOrder, at_ns: int) -> None:
             pair.spending.leaving = True
             if pair.clip_ns != at_ns:  # a group counts once
                 pair.fruitless += 1
+                pair.exits_undone = pair.exits_undone if pair.regrown else 0
+                pair.regrown = False
             pair.clip_ns = at_ns
             if pair.state is HEDGED:
                 move(pair, EXITING, at_ns, type(command.why).__name__)
@@ -113,6 +117,8 @@ def _tried(store: Store, pair: Pair, command: PlaceOrder, at_ns: int) -> None:
         pair.grow_tries = pair.shrink_tries = 0
     if grows:
         pair.grow_tries += 1
+        if not pair.growing and not pair.regrown:
+            pair.regrown, pair.exits_undone = True, pair.exits_undone + 1
     else:
         pair.shrink_tries += 1
     pair.repairs += 1
@@ -127,7 +133,12 @@ def filled(pair: Pair) -> None:
 
 def rearm(pair: Pair) -> None:
     """What a rule forbade may be allowed again: the round begins with the shortest pause."""
-    pair.grow_tries = pair.shrink_tries = pair.rounds = 0
+    pair.grow_tries = pair.shrink_tries = pair.rounds = pair.exits_undone = 0
+
+
+def exit_pause_ns(pair: Pair) -> int:
+    """Least time between two clips of an exit: it doubles with each that had to be taken back."""
+    return min(EXIT_PAUSE_NS << min(pair.exits_undone, 20), EXIT_PAUSE_MAX_NS)
 
 
 def withdrawn(pair: Pair, order: Order) -> None:

@@ -146,6 +146,8 @@ class Pair(Struct):
     fruitless: int = 0  # groups by force since anything filled: each is priced wider than the one before
     collar_ns: int = 0  # since when a group by force finds no price inside its collar; 0: it does
     idle_ns: int = 0  # since when ``idle`` has been its reason
+    exits_undone: int = 0  # clips of an exit, in a row, of which a leg had to be bought back
+    regrown: bool = False  # of the last clip of an exit one was
     spending: PairSpending = field(default_factory=PairSpending)
 
     def leg(self, role: Role) -> Leg:

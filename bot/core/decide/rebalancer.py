@@ -23,7 +23,7 @@ from risk.exposure import pair_delta_base
 from risk.guard import Refused
 
 BLIND = ("stale_feed", "gap", "no_book", "crossed_book", "feed_ended")  # no signal is read from such a book
-RETRY_PAUSE_NS = 1_000_000_000  # what is refused over and over must not spend the budget of every other exit
+RETRY_PAUSE_NS = 1_000_000_000  # before an order whose cancel was refused is cancelled again
 
 
 def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
@@ -146,11 +146,15 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
     come back: then it is left alone, and the pair is HEDGED again after a while."""
     mode = watch.effective_mode(store, pair)
     if mode is Mode.FLATTENING:
-        if at_ns - pair.clip_ns < RETRY_PAUSE_NS:
+        if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
             return Idle("clip_interval")
         why: AnyWhy = Flatten(store.mode_reason or pair.mode_reason)
-        return candidates.leave(store, config, pair, at_ns, why, forced=True)
-    if at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9:
+        found = candidates.leave(store, config, pair, at_ns, why, forced=True)
+        if isinstance(found, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
+            return candidates.repair(store, config, pair, at_ns)
+        return found
+    pause_ns = int(config.strategy.clip_interval_s * 1e9)
+    if at_ns - pair.clip_ns < (max(pause_ns, pairs.exit_pause_ns(pair)) if pair.exits_undone else pause_ns):
         return Idle("clip_interval")
     if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
         return Idle("exit_withdrawn")
