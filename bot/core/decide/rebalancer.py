@@ -7,7 +7,7 @@ pair that has orders in flight, nor against a book that is not known to be true.
 
 from __future__ import annotations
 
-from bot.core import signals, views
+from bot.core import pairs, signals, views
 from bot.core.decide import candidates, sizing
 from bot.core.decide.draft import Decided, Draft
 from bot.core.decide.idle import Idle, of_hold
@@ -149,10 +149,10 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
             return Idle("clip_interval")
         why: AnyWhy = Flatten(store.mode_reason or pair.mode_reason)
-        found = candidates.leave(store, config, pair, at_ns, why, forced=True)
-        if isinstance(found, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
+        group = candidates.leave(store, config, pair, at_ns, why, forced=True)
+        if isinstance(group, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
             return candidates.repair(store, config, pair, at_ns)
-        return found
+        return group
     pause_ns = int(config.strategy.clip_interval_s * 1e9)
     if at_ns - pair.clip_ns < (max(pause_ns, pairs.exit_pause_ns(pair)) if pair.exits_undone else pause_ns):
         return Idle("clip_interval")
