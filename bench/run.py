@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("start", "book", "replay", "demo", "burst", "resync", "reaction")
+BENCHMARKS = ("start", "book", "replay", "demo", "growth", "burst", "resync", "reaction")
 
 
 def main(names: list[str]) -> int:

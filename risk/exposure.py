@@ -30,7 +30,7 @@ from bot.model.ids import InstrumentId, PairName
 from bot.model.instrument import Instrument, Position, Side, base_per_qty, fill_cost, notional_quote
 from bot.model.money import COIN_QUANTUM, ONE, ZERO, divide
 from bot.model.pair import Role
-from bot.model.store import Market, Pair, Store, live_orders
+from bot.model.store import Market, Order, Pair, Store, live_orders, live_orders_of
 from risk.tradable import base_fee_rate, is_gone
 
 QUOTE_QUANTUM = Decimal("1e-8")
@@ -65,7 +65,7 @@ class Pending(Struct, frozen=True, gc=False):
         return self.qty * self.side.sign
 
 
-class PairExposure(Struct, frozen=True):
+class PairExposure(Struct, frozen=True, gc=False):
     """A pair's part of every measure, in NAV currency.
 
     ``legs`` are (venue, worst notional); ``net_low`` … ``net_high`` is the range of its delta when groups
@@ -242,14 +242,23 @@ def venue_of(instrument_id: InstrumentId) -> str:
 
 def pending(store: Store, group: Iterable[PlaceOrder] = ()) -> tuple[Pending, ...]:
     """Every order that may still fill, in order of sending, then the group under test."""
-    living = [
+    return (*living(live_orders(store)), *pending_of(group))
+
+
+def pending_in(store: Store, pair: Pair, group: Iterable[PlaceOrder] = ()) -> tuple[Pending, ...]:
+    """Those of one pair alone, the group under test being its own."""
+    return (*living(live_orders_of(store, pair)), *pending_of(group))
+
+
+def living(orders: Iterable[Order]) -> list[Pending]:
+    """What may still fill of orders that were sent."""
+    return [
         Pending(
             order.pair, order.role, order.instrument, order.side, order.open_qty, order.price, order.sent_ns
         )
-        for order in live_orders(store)
+        for order in orders
         if order.open_qty > 0
     ]
-    return (*living, *pending_of(group))
 
 
 def pending_of(group: Iterable[PlaceOrder]) -> tuple[Pending, ...]:

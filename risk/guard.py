@@ -17,11 +17,10 @@ Missing data refuses what opens and never stops what shrinks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import NoReturn
 
 from bot.model.commands import AnyCommand, PlaceOrder
-from bot.model.ids import AccountId, PairName
+from bot.model.ids import PairName
 from bot.model.instrument import Side, notional_quote
 from bot.model.money import ZERO, exact_arithmetic
 from bot.model.pair import Mode, Purpose
@@ -39,11 +38,11 @@ from risk.exposure import (
     kept_delta_base,
     listed,
     mark_of,
-    net_delta_of,
     order_delta_base,
     pair_delta_base,
     pair_exposure,
     pending,
+    pending_in,
     pending_of,
     sums,
     tolerance_base,
@@ -52,6 +51,7 @@ from risk.exposure import (
 )
 from risk.limits import Refused
 from risk.margin import MissingBrackets, account_margin, balance
+from risk.totals import Totals, spends_of, totals
 from risk.tradable import is_dust
 
 __all__ = ["Admitted", "Refused", "admit", "shrinks"]
@@ -119,7 +119,7 @@ def _judge(store: Store, at_ns: int, orders: tuple[PlaceOrder, ...]) -> Refused 
         return refused
     pair = store.pairs[orders[0].pair]
     name = pair.spec.name
-    everything = pending(store, orders)
+    everything = pending_in(store, pair, orders)
     opening = not shrinks(store, pair, everything)
     refused = _mode(store, pair, orders, opening)
     if refused is not None:
@@ -249,18 +249,21 @@ def _broken(
     yield rules.order_rate(limits, name, store.opening_ns, at_ns, len(orders))
     for order in orders:
         yield from _order_rules(store, order)
-    living = tuple(order for order in everything if order.group_ns != UNDER_TEST)
-    before = {one: pair_exposure(store, other, living) for one, other in store.pairs.items()}
-    after = {**before, name: pair_exposure(store, pair, everything)}
-    yield rules.pair_notional(limits, name, before[name].notional, after[name].notional)
-    yield rules.naked(limits, name, before[name].naked, after[name].naked)
+    book = totals(store)
+    worst = book.worst(store)
+    before = pair_exposure(store, pair, pending_in(store, pair))
+    after = pair_exposure(store, pair, everything)
+    yield rules.pair_notional(limits, name, before.notional, after.notional)
+    yield rules.naked(limits, name, before.naked, after.naked)
     for venue in dict.fromkeys(venue_of(order.instrument) for order in orders):
-        was, would = venue_total(before.values(), venue), venue_total(after.values(), venue)
+        was = worst.venues.get(venue, ZERO)
+        would = was - venue_total((before,), venue) + venue_total((after,), venue)
         yield rules.venue_notional(limits, name, was, would)
-    yield rules.gross_notional(limits, name, gross_of(before.values()), gross_of(after.values()))
-    yield rules.net_delta(limits, name, net_delta_of(before.values()), net_delta_of(after.values()))
-    yield from _cash_rules(store, name, living, orders)
-    yield from _margin_rules(store, pair, living, everything)
+    gross = worst.gross - gross_of((before,)) + gross_of((after,))
+    yield rules.gross_notional(limits, name, worst.gross, gross)
+    yield rules.net_delta(limits, name, worst.delta, worst.delta_with((before,), (after,)))
+    yield from _cash_rules(store, book, name, orders)
+    yield from _margin_rules(store, book, pair, orders)
 
 
 def _order_rules(store: Store, order: PlaceOrder) -> Iterator[Refused | None]:
@@ -274,38 +277,32 @@ def _order_rules(store: Store, order: PlaceOrder) -> Iterator[Refused | None]:
 
 
 def _margin_rules(
-    store: Store, pair: Pair, living: Sequence[Pending], everything: Sequence[Pending]
+    store: Store, book: Totals, pair: Pair, orders: tuple[PlaceOrder, ...]
 ) -> Iterator[Refused | None]:
-    """The accounts of the pair's contracts: a spot order counts too where coins are their margin."""
+    """The accounts of the pair's contracts: a spot order counts too where coins are their margin.  Distances
+    are searched for only where one is below the limit, to say which."""
     limits, name = config_of(store).limits, pair.spec.name
     contracts = [listed(store, leg.instrument).instrument for leg in pair.legs]
     wallets = dict.fromkeys((one.account, one.margin_asset) for one in contracts if not one.is_spot)
-    for account_id, asset in wallets:
-        before = account_margin(store, account_id, asset, living)
-        after = account_margin(store, account_id, asset, everything)
+    for wallet in wallets:
+        before = book.margin_worst(store, wallet)
+        after = book.margin_after(store, wallet, pair, pending_of(orders))
         if after.initial > before.initial:
             yield rules.initial_margin(name, after.initial, after.equity)
         yield rules.leverage(limits, name, before.leverage, after.leverage)
         yield rules.margin_ratio(limits, name, before.ratio, after.ratio)
-        yield rules.liquidation_distance(limits, name, before.distance, after.distance)
+        if not after.is_far:
+            was = account_margin(store, *wallet, pending(store)).distance
+            would = account_margin(store, *wallet, pending(store, orders)).distance
+            yield rules.liquidation_distance(limits, name, was, would)
 
 
 def _cash_rules(
-    store: Store, name: PairName, living: Sequence[Pending], orders: tuple[PlaceOrder, ...]
+    store: Store, book: Totals, name: PairName, orders: tuple[PlaceOrder, ...]
 ) -> Iterator[Refused | None]:
     """Cash that spot purchases spend."""
-    for order in orders:
-        instrument = store.markets[order.instrument].instrument
-        if not instrument.is_spot or order.side is Side.SELL:
-            continue
-        wallet = (instrument.account, instrument.quote)
-        claimed = sum((_spends(store, one, wallet) for one in living), ZERO)
-        needed = sum((_spends(store, one, wallet) for one in pending_of(orders)), ZERO)
-        yield rules.free_balance(name, needed, balance(store, *wallet) - claimed)
-
-
-def _spends(store: Store, order: Pending, wallet: tuple[AccountId, str]) -> Decimal:
-    instrument = listed(store, order.instrument).instrument
-    if not instrument.is_spot or order.side is Side.SELL or (instrument.account, instrument.quote) != wallet:
-        return ZERO
-    return notional_quote(instrument, order.qty, order.price)
+    spending = [found for order in pending_of(orders) if (found := spends_of(store, order)) is not None]
+    for wallet, _ in spending:
+        needed = sum((amount for spent_from, amount in spending if spent_from == wallet), ZERO)
+        free = balance(store, *wallet) - book.claims.get(wallet, ZERO)
+        yield rules.free_balance(name, needed, free)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -32,7 +33,15 @@ from bot.model.instrument import (
     reference_per_qty,
     unrealised,
 )
-from bot.model.money import COIN_QUANTUM, ZERO, divide, multiply_rounded
+from bot.model.money import (
+    COIN_QUANTUM,
+    ONE,
+    REFERENCE_QUANTUM,
+    ZERO,
+    divide,
+    divide_up,
+    multiply_rounded,
+)
 from bot.model.pair import Role
 from bot.model.store import Account, Store
 from risk.exposure import MissingData, Pending, config_of, listed, mark_of
@@ -67,18 +76,16 @@ class Part(Struct, frozen=True):
     need: Decimal
 
 
-class MarginState(Struct, frozen=True):
+class Margin(Struct, frozen=True):
     """A margin account of one asset, in that asset: equity, maintenance margin and value of its positions.
 
-    What needs a division or a search is worked out when it is asked for: a step asks only for what is close
-    to its limit. `INFINITE` stands for a ratio without positions, a leverage without equity and a distance
-    where no price liquidates.
+    What needs a division is worked out when it is asked for. `INFINITE` stands for a ratio without positions
+    and a leverage without equity.
     """
 
     equity: Decimal
     maintenance: Decimal = ZERO
     notional: Decimal = ZERO
-    parts: tuple[Part, ...] = ()
 
     @property
     def ratio(self) -> Decimal:
@@ -92,6 +99,12 @@ class MarginState(Struct, frozen=True):
             return ZERO
         return divide(self.notional, self.equity, RATIO_QUANTUM) if self.equity > 0 else INFINITE
 
+
+class MarginState(Margin, frozen=True):
+    """The same with its positions, for what has to look at each of them: where a figure is shown."""
+
+    parts: tuple[Part, ...] = ()
+
     @property
     def initial(self) -> Decimal:
         """Initial margin of the positions."""
@@ -100,7 +113,8 @@ class MarginState(Struct, frozen=True):
 
     @property
     def distance(self) -> Decimal:
-        """Smallest distance of a mark to its liquidation price, as a fraction of the mark; ≤ 0: it is past.
+        """Smallest distance of a mark to its liquidation price, as a fraction of the mark; ≤ 0: it is past;
+        `INFINITE`: no price liquidates.
 
         What backs one position is the wallet and the others' profit, less what the others need.
         """
@@ -118,7 +132,7 @@ def maintenance(instrument: Instrument, qty: Decimal, per_qty: Decimal) -> Decim
     value = abs(qty) * per_qty
     if value == 0:
         return ZERO
-    tier = _tier_of(instrument, value)
+    tier = tier_of(instrument, value)
     return value * tier.maintenance_rate - tier.cum
 
 
@@ -130,10 +144,10 @@ def initial(instrument: Instrument, qty: Decimal, per_qty: Decimal) -> Decimal:
     value = abs(qty) * per_qty
     if value == 0:
         return ZERO
-    return divide(value, Decimal(_tier_of(instrument, value).leverage_max), COIN_QUANTUM)
+    return divide(value, Decimal(tier_of(instrument, value).leverage_max), COIN_QUANTUM)
 
 
-def _tier_of(instrument: Instrument, value: Decimal) -> Bracket:
+def tier_of(instrument: Instrument, value: Decimal) -> Bracket:
     """The tier whose floor < value ≤ cap: a boundary belongs to the lower one."""
     for tier in instrument.brackets:
         if value <= tier.cap:
@@ -184,6 +198,41 @@ def _tier_at_liquidation(tiers: tuple[Bracket, ...], free: Decimal, gain: int) -
     return tiers[-1]
 
 
+@lru_cache(maxsize=64)
+def _inverse_scale(distance: Decimal, is_long: bool) -> Decimal:
+    """What a move against it makes of the value of an inverse contract, rounded against the position."""
+    if not is_long:
+        return divide_up(ONE, 1 + distance, REFERENCE_QUANTUM) - REFERENCE_QUANTUM
+    return divide_up(ONE, 1 - distance, REFERENCE_QUANTUM) if distance != 1 else INFINITE
+
+
+def stress(instrument: Instrument, tier: Bracket, signed_value: Decimal, distance: Decimal) -> Decimal:
+    """What a move of ``distance`` (a fraction of the mark, 0 … 1) against a position of ``signed_value``, in
+    ``tier`` at the mark, takes from equity less maintenance: the loss, and what the margin grows by.
+
+    Equity less maintenance falls all the way to the liquidation price. So the distances of an account's
+    positions are all ≥ ``distance`` exactly when equity less maintenance is at least the largest of these,
+    each of which depends on its own position and mark alone: no search is needed. The move makes
+    ``v (1 ∓ distance)`` of a value ``v``, of that of an inverse contract ``v / (1 ∓ distance)``, rounded
+    against the position, so that what falls short is never missed. Beyond the last tier its rate goes on.
+    The tiers have to be continuous, as venues state them.
+    """
+    is_long, value = signed_value > 0, abs(signed_value)
+    if instrument.inverse:
+        scale = _inverse_scale(distance, is_long)
+        if scale is INFINITE:
+            return INFINITE
+        moved = value * scale
+    else:
+        moved = value * (1 - distance if is_long else 1 + distance)
+    after = tier
+    if not tier.floor <= moved <= tier.cap:
+        tiers = instrument.brackets
+        after = next((each for each in tiers if moved <= each.cap), tiers[-1])
+    growth = moved * after.maintenance_rate - after.cum - value * tier.maintenance_rate + tier.cum
+    return abs(moved - value) + growth
+
+
 def margin_state(collateral: Decimal, held: Sequence[Held]) -> MarginState:
     """Cross margin over the positions of one account and asset.  Raises `MissingBrackets`."""
     equity, needed, notional = collateral, ZERO, ZERO
@@ -231,8 +280,10 @@ def account_margin(
         instrument = listed(store, name).instrument
         if instrument.is_spot or instrument.margin_asset != asset:
             continue
-        position = _larger(store.ledger.positions.get(name), account.positions.get(name))
-        worst, paid = _after(instrument, position, [order for order in orders if order.instrument == name])
+        position = larger_position(store.ledger.positions.get(name), account.positions.get(name))
+        worst, paid = after_orders(
+            instrument, position, [order for order in orders if order.instrument == name]
+        )
         collateral += paid
         if worst.qty != 0:
             held.append(Held(instrument, worst, mark_of(store.markets[name])))
@@ -258,13 +309,15 @@ def _reported(store: Store, account_id: AccountId) -> Account:
     return account
 
 
-def _larger(ours: Position | None, venues: Position | None) -> Position:
+def larger_position(ours: Position | None, venues: Position | None) -> Position:
     if ours is None or venues is None:
         return ours or venues or Position()
     return ours if abs(ours.qty) >= abs(venues.qty) else venues
 
 
-def _after(instrument: Instrument, position: Position, orders: Sequence[Pending]) -> tuple[Position, Decimal]:
+def after_orders(
+    instrument: Instrument, position: Position, orders: Sequence[Pending]
+) -> tuple[Position, Decimal]:
     """The worse of "all buys fill" and "all sells fill", and what that adds to the wallet."""
     if not orders:
         return position, ZERO

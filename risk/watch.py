@@ -11,30 +11,26 @@ FLATTENING and flat is HALTED.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from msgspec import Struct
 
 from bot.model.commands import SetMode
 from bot.model.config import Config, Limits
 from bot.model.facts import Channel
-from bot.model.ids import AccountId, InstrumentId, PairName
+from bot.model.ids import InstrumentId, PairName
+from bot.model.index import Index, Wallet
 from bot.model.instrument import Kind, unlike
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
-from bot.model.store import Account, Market, OrderState, Pair, Store, live_orders_of
+from bot.model.store import Account, Market, OrderState, Pair, Store, indexed, live_orders_of
 from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import limits as rules
-from risk.exposure import (
-    MissingData,
-    PairExposure,
-    config_of,
-    gross_of,
-    has_rate,
-    net_delta_of,
-    pair_exposure,
-    venue_total,
-)
+from risk.exposure import config_of, has_rate
 from risk.limits import Refused
-from risk.margin import INFINITE, MarginState, MissingBrackets, account_margin
+from risk.margin import INFINITE, MarginState, account_margin
+from risk.shares import MarginTotals
+from risk.totals import DELTA, GROSS, LimitKey, News, Totals, totals, wallets_of
 
 # Purposes a mode lets through.  In REDUCE_ONLY and FLATTENING the guard also asks that the group shrinks.
 ALLOWED: dict[Mode, frozenset[Purpose]] = {
@@ -63,6 +59,47 @@ class Hold(Struct, frozen=True):
     code: str
     value: str = ""
     limit: str = ""
+
+
+class Watched:
+    """Which pairs are there at all, which wallets have passed a limit, and which pairs may still be bound by
+    each limit that several have a part in: what is bound leaves it, so that a limit that stays passed costs
+    nothing."""
+
+    def __init__(self) -> None:
+        self.present: dict[PairName, None] = {}
+        self.wallets: dict[LimitKey, None] = {}
+        self._limits_of: dict[PairName, tuple[LimitKey, ...]] = {}
+        self._pairs_of: dict[LimitKey, dict[PairName, None]] = {}
+
+    def follow(self, store: Store, book: Totals, news: News) -> None:
+        """Take in what has changed."""
+        for name in news.pairs:
+            pair = store.pairs[name]
+            if _is_gone(store, pair):
+                self.present.pop(name, None)
+            else:
+                self.present[name] = None
+            self._put(name, book.parts[name].limits if effective_mode(store, pair) in _FREE else ())
+        for wallet in news.wallets:
+            if _is_passed(config_of(store).limits, book.margin(store, wallet)):
+                self.wallets[wallet] = None
+            elif self.wallets:
+                self.wallets.pop(wallet, None)
+
+    def _put(self, name: PairName, limits: tuple[LimitKey, ...]) -> None:
+        before = self._limits_of.get(name, ())
+        if before == limits:
+            return
+        for key in before:
+            del self._pairs_of[key][name]
+        for key in limits:
+            self._pairs_of.setdefault(key, {})[name] = None
+        self._limits_of[name] = limits
+
+    def bound_by(self, passed: list[LimitKey]) -> dict[PairName, None]:
+        """The pairs that have a part in one of these limits and are free."""
+        return {name: None for key in passed for name in self._pairs_of.get(key, ())}
 
 
 # --- holds ------------------------------------------------------------------------------------------------
@@ -225,24 +262,45 @@ def passed_rule(pair: Pair) -> str:
 
 
 def mode_changes(store: Store, at_ns: int) -> tuple[SetMode, ...]:
-    """Changes of mode that this state calls for; nothing for what is latched already."""
+    """Changes of mode that this state calls for; nothing for what is latched already.
+
+    Only pairs that have changed, or that a passed limit concerns, are looked at: the others' modes were
+    right.
+    """
     if store.config is None:
         return ()
     out: list[SetMode] = []
-    exposed = False
-    for pair in store.pairs.values():
-        mode = effective_mode(store, pair)
-        if mode is Mode.HALTED:
+    index, book = indexed(store), totals(store)
+    watched = index.watched
+    if not isinstance(watched, Watched):
+        watched = index.watched = Watched()
+    news = book.take_news()
+    if not (news.pairs or news.priced or news.wallets or index.naked):
+        return ()
+    watched.follow(store, book, news)
+    for pair in _in_order(store, index, news.pairs):
+        if effective_mode(store, pair) is Mode.HALTED:
             continue
         if pair.mode is Mode.FLATTENING and _is_gone(store, pair):
             out.append(SetMode(pair.spec.name, Mode.HALTED, FLAT))
-        elif pair.long.position.qty or pair.short.position.qty:
-            exposed = exposed or mode in _FREE
-    if store.mode is Mode.FLATTENING and all(_is_gone(store, pair) for pair in store.pairs.values()):
+    if store.mode is Mode.FLATTENING and not watched.present:
         out.append(SetMode("*", Mode.HALTED, FLAT))
-    if exposed:
-        _passed_limits(store, at_ns, store.config.limits, out)
+    delta = _settled_delta(store, index, book, at_ns) if index.naked else book.held.delta
+    suspects = watched.bound_by([*_passed(store, book, delta), *watched.wallets])
+    largest = store.config.limits.pair_notional_max_quote
+    for names in (news.pairs, news.priced):
+        for name in names:
+            held = book.parts[name].held
+            if held is not None and held.notional > largest:
+                suspects[name] = None
+    if suspects:
+        _bind(store, book, delta, _in_order(store, index, suspects), out)
     return tuple(out)
+
+
+def _in_order(store: Store, index: Index, names: dict[PairName, None]) -> list[Pair]:
+    """Pairs in the order of the store's, which is that of the commands about them."""
+    return [store.pairs[name] for name in sorted(names, key=index.place_of.__getitem__)]
 
 
 def _is_gone(store: Store, pair: Pair) -> bool:
@@ -250,40 +308,58 @@ def _is_gone(store: Store, pair: Pair) -> bool:
     return pair.state is PairState.FLAT and not live_orders_of(store, pair)
 
 
-def _passed_limits(store: Store, at_ns: int, limits: Limits, out: list[SetMode]) -> None:
-    """Bind every pair that has a part in a limit that is passed."""
-    parts = _parts(store)
-    settled = [part for part in parts.values() if not _within_patience(store, at_ns, part.pair)]
-    gross, delta = gross_of(parts.values()), net_delta_of(settled)
-    margins: dict[tuple[AccountId, str], MarginState | None] = {}
-    for name, part in parts.items():
-        pair = store.pairs[name]
-        if effective_mode(store, pair) not in _FREE:
+def _settled_delta(store: Store, index: Index, book: Totals, at_ns: int) -> Decimal:
+    """Net delta of what is held, without pairs that are within their patience."""
+    naked = (name for name in index.naked if _within_patience(store, at_ns, name))
+    parts = (book.parts[name].held for name in naked)
+    return book.held.delta_with([part for part in parts if part is not None], ())
+
+
+def _passed(store: Store, book: Totals, delta: Decimal) -> list[LimitKey]:
+    """The limits on the whole book and on venues that what is held has passed."""
+    limits, passed = config_of(store).limits, []
+    if book.held.gross > limits.gross_notional_max_quote:
+        passed.append(GROSS)
+    if delta > limits.net_delta_max_quote:
+        passed.append(DELTA)
+    for venue, total in book.held.venues.items():
+        if total > limits.venue_notional_max_quote:
+            passed.append((venue,))
+    return passed
+
+
+def _is_passed(limits: Limits, margin: MarginTotals | None) -> bool:
+    """Whether a wallet may have passed a limit; one that lacks a number lets the guard open nothing.  The
+    products say whether the quotients are worth a division, and the stress whether distances are worth a
+    search."""
+    if margin is None:
+        return False
+    return (
+        not margin.is_far
+        or margin.notional > margin.equity * rules.exact_limit(limits.leverage_max)
+        or margin.equity < margin.maintenance * rules.exact_limit(limits.margin_ratio_min)
+    )
+
+
+def _bind(store: Store, book: Totals, delta: Decimal, pairs: list[Pair], out: list[SetMode]) -> None:
+    """Bind those of the pairs that have a part in a limit that is passed. A pair that cannot be valued is
+    held (no_mark, missing_rate) and waits."""
+    limits = config_of(store).limits
+    margins: dict[Wallet, MarginState | None] = {}
+    for pair in pairs:
+        name, part = pair.spec.name, book.parts[pair.spec.name].held
+        if part is None or effective_mode(store, pair) not in _FREE:
             continue
         broken = rules.pair_notional(limits, name, ZERO, part.notional)
-        broken = broken or rules.gross_notional(limits, name, ZERO, gross)
+        broken = broken or rules.gross_notional(limits, name, ZERO, book.held.gross)
         if part.net_low != 0:
             broken = broken or rules.net_delta(limits, name, ZERO, delta)
-        for venue in dict.fromkeys(venue for venue, _ in part.legs):
-            total = venue_total(parts.values(), venue)
-            broken = broken or rules.venue_notional(limits, name, ZERO, total)
-        broken = broken or _passed_margin(store, pair, margins)
+        for venue, _ in part.legs:
+            broken = broken or rules.venue_notional(limits, name, ZERO, book.held.venues[venue])
+        broken = broken or _passed_margin(store, book, pair, margins)
         if broken is not None:
             sentence = f"{broken.rule} {broken.value}{BEYOND}{broken.limit}"
             out.append(SetMode(name, Mode.REDUCE_ONLY, sentence))
-
-
-def _parts(store: Store) -> dict[PairName, PairExposure]:
-    """Exposure of what is held, by pair. A pair that cannot be valued is held (no_mark, missing_rate) and
-    waits."""
-    parts = {}
-    for pair in store.pairs.values():
-        if pair.long.position.qty or pair.short.position.qty:
-            try:
-                parts[pair.spec.name] = pair_exposure(store, pair, ())
-            except MissingData:
-                continue
-    return parts
 
 
 def _within_patience(store: Store, at_ns: int, name: PairName) -> bool:
@@ -294,34 +370,20 @@ def _within_patience(store: Store, at_ns: int, name: PairName) -> bool:
 
 
 def _passed_margin(
-    store: Store, pair: Pair, margins: dict[tuple[AccountId, str], MarginState | None]
+    store: Store, book: Totals, pair: Pair, margins: dict[Wallet, MarginState | None]
 ) -> Refused | None:
-    """The first margin limit that an account of the pair's contracts has passed."""
+    """The first margin limit that an account of the pair's contracts has passed, with its figure."""
     limits, name = config_of(store).limits, pair.spec.name
-    for leg in pair.legs:
-        instrument = store.markets[leg.instrument].instrument
-        if instrument.is_spot or leg.position.qty == 0:
-            continue
-        key = (instrument.account, instrument.margin_asset)
-        if key not in margins:
-            margins[key] = _margin(store, key)
-        state = margins[key]
+    for wallet in wallets_of(store, pair):
+        if wallet not in margins:
+            is_passed = _is_passed(limits, book.margin(store, wallet))
+            margins[wallet] = account_margin(store, *wallet) if is_passed else None
+        state = margins[wallet]
         if state is None:
             continue
         broken = rules.liquidation_distance(limits, name, INFINITE, state.distance)
-        # the products say whether the quotients are worth a division
-        if state.notional > state.equity * rules.exact_limit(limits.leverage_max):
-            broken = broken or rules.leverage(limits, name, ZERO, state.leverage)
-        if state.equity < state.maintenance * rules.exact_limit(limits.margin_ratio_min):
-            broken = broken or rules.margin_ratio(limits, name, INFINITE, state.ratio)
+        broken = broken or rules.leverage(limits, name, ZERO, state.leverage)
+        broken = broken or rules.margin_ratio(limits, name, INFINITE, state.ratio)
         if broken is not None:
             return broken
     return None
-
-
-def _margin(store: Store, key: tuple[AccountId, str]) -> MarginState | None:
-    """``None`` where a number is missing: then the guard lets nothing open that needs this account."""
-    try:
-        return account_margin(store, *key)
-    except (MissingData, MissingBrackets):
-        return None

@@ -12,6 +12,14 @@ from typing import assert_never
 from bot.core import border, orders, pairs, shortfall, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
+from bot.core.indexing import (
+    note_account,
+    note_book,
+    note_estimate,
+    note_everything,
+    note_order,
+    note_pair,
+)
 from bot.core.marks import fold_book, fold_estimate, fold_mark, fold_rate, is_back
 from bot.core.pairs import set_mode
 from bot.core.routes import Touched, boot, list_instrument, rearm_account, rearm_instrument, touch
@@ -64,7 +72,7 @@ from bot.model.facts import (
 from bot.model.ids import ClientId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Account, Order, OrderState, StandingAlert, Store
+from bot.model.store import Account, Order, OrderState, StandingAlert, Store, keep_index
 from risk.fuse import REFUSED
 
 TRADING = "TRADING"
@@ -88,9 +96,10 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
     if store.contradictions:
         store.contradictions = ()
     touched: Touched = {}
-    for pair in store.pairs.values():
-        if pair.moves:
-            pair.moves = ()
+    index = keep_index(store)
+    for name in index.moved:
+        store.pairs[name].moves = ()
+    index.moved.clear()
     with exact_arithmetic():
         spending.begin_batch(store, at_ns)
         for fact in batch:
@@ -100,7 +109,10 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
         for name, by_clock in touched.items():
             pair = store.pairs[name]
             if not by_clock or pair.naked_ns or pair.state not in pairs.AT_REST:
+                before = pair.state, pair.naked_ns
                 pairs.settle(store, pair, at_ns)
+                if (pair.state, pair.naked_ns) != before:
+                    note_pair(index, pair)
         spending.end_batch(store)
     return touched
 
@@ -112,10 +124,12 @@ def _fact(store: Store, at_ns: int, fact: AnyFact, touched: Touched) -> None:
         _run(store, at_ns, fact, touched)
     elif isinstance(fact, OrderFact):
         _order(store, at_ns, fact, touched)
-        if fact.client_id in store.live and not store.orders[fact.client_id].state.is_live:
-            del store.live[fact.client_id]
+        note_order(keep_index(store), store, fact)
     elif border.admit_account(store, fact, at_ns):
         fold_account(store, at_ns, fact, touched)
+        note_account(keep_index(store), store, fact)
+    else:
+        keep_index(store).due_ns.clear()
 
 
 def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
@@ -126,10 +140,12 @@ def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
             if is_back(store, fact):
                 rearm_instrument(store, fact.instrument)
             fold_book(store, fact)
+            note_book(keep_index(store), store, fact.instrument)
         case MarkSeen():
             fold_mark(store, fact)
         case FundingEstimated():
             fold_estimate(store, fact)
+            note_estimate(keep_index(store), store, fact.instrument)
         case BookGapped():
             store.markets[fact.instrument].gapped = True
             rearm_instrument(store, fact.instrument)
@@ -139,6 +155,7 @@ def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
                 settled.settled_rate, settled.settled_ns = fact.rate, fact.settled_ns
         case RateSeen():
             fold_rate(store, fact)
+            keep_index(store).mark_all()
             return
         case _:
             assert_never(fact)
@@ -195,6 +212,7 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
                 rearm_account(store, fact.account)
         case _:
             assert_never(fact)
+    note_everything(keep_index(store), store)
     touched.update(dict.fromkeys(store.pairs, False))
 
 
@@ -244,7 +262,7 @@ def _told(store: Store, at_ns: int, alert: RaiseAlert) -> None:
 
 
 def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
-    store.orders[command.client_id] = Order(
+    order = store.orders[command.client_id] = Order(
         client_id=command.client_id,
         pair=command.pair,
         role=command.role,
@@ -262,10 +280,15 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
         spends=spending.is_spending(command),
     )
     store.live[command.client_id] = None
+    index = keep_index(store)
+    index.begin_order(order.client_id, order.pair, order.instrument, order.ask_ns)
+    index.changed_instruments[command.instrument] = None
     store.next_order += 1
     if command.purpose is Purpose.ENTER:
         store.opening_ns = (*(ns for ns in store.opening_ns if ns > at_ns - MINUTE_NS), at_ns)
-    pairs.sent(store, store.pairs[command.pair], command, at_ns)
+    pair = store.pairs[command.pair]
+    pairs.sent(store, pair, command, at_ns)
+    note_pair(index, pair)
 
 
 def _tick(store: Store, at_ns: int, fact: Tick) -> None:

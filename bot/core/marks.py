@@ -13,7 +13,7 @@ from bot.core import ledger, views
 from bot.model.facts import BookSeen, FundingEstimated, MarkSeen, RateSeen
 from bot.model.ids import InstrumentId
 from bot.model.money import ONE, REFERENCE_QUANTUM, divide
-from bot.model.store import Market, Store
+from bot.model.store import Market, Store, keep_index
 from bot.quant.funding import NEAR_NS, fits_interval, follows_h, is_on_grid
 
 
@@ -108,6 +108,8 @@ def fold_rate(store: Store, fact: RateSeen) -> None:
 
 
 def _set_mark(store: Store, market: Market, mark: Decimal) -> None:
+    if market.mark != mark:
+        keep_index(store).changed_instruments[market.instrument.id] = None
     market.mark = mark
     if not market.instrument.is_spot:
         ledger.instrument_remarked(store, market.instrument, mark)

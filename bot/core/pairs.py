@@ -17,7 +17,7 @@ from bot.model.commands import PlaceOrder
 from bot.model.config import Config
 from bot.model.ids import PairName
 from bot.model.pair import Mode, PairState, Purpose
-from bot.model.store import Move, Order, Pair, Store, live_orders_of
+from bot.model.store import Move, Order, Pair, Store, keep_index, live_orders_of
 from risk.ratio import in_ratio
 from risk.tradable import is_dust
 
@@ -47,11 +47,14 @@ def move(pair: Pair, state: PairState, at_ns: int, why: str) -> None:
 
 def set_mode(store: Store, scope: str, mode: Mode, reason: str, *, ordered: bool = False) -> None:
     """Latch the mode of a pair, or of everything where ``scope`` is ``*``; ``ordered``: by an operator."""
+    index = keep_index(store)
     if scope == "*":
         store.mode, store.mode_reason, store.mode_ordered = mode, reason, ordered
+        index.mark_all()
     elif scope in store.pairs:
         pair = store.pairs[PairName(scope)]
         pair.mode, pair.mode_reason = mode, reason
+        index.mark_pair(pair.spec.name)
 
 
 def is_flat(store: Store, pair: Pair) -> bool:

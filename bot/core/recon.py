@@ -13,14 +13,16 @@ from decimal import Decimal
 
 from bot.model.commands import QueryAccount, QueryOrder
 from bot.model.facts import AccountReported, Channel
-from bot.model.ids import AccountId, InstrumentId
+from bot.model.ids import AccountId, InstrumentId, account_of
+from bot.model.index import Index
 from bot.model.instrument import Position
 from bot.model.money import COIN_QUANTUM, ZERO, text
-from bot.model.store import Account, Store, live_orders
+from bot.model.store import Account, Store, indexed, live_orders
 
 ANSWER_DUE_NS = 10_000_000_000
 SECOND_LOOK_NS = 3_000_000_000  # before a position that shrank is taken over
 DOUBT_PAUSE_NS = 2_000_000_000  # refusals come in numbers, and each of them asks
+NEVER_NS = 2**63
 LATE_NS = 3_600_000_000_000  # a venue may list a payment later than it was made; the books hear it once
 
 
@@ -33,18 +35,14 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
     config = store.config
     if config is None:
         return []
+    index = indexed(store)
     queries: list[QueryOrder | QueryAccount] = []
-    busy: dict[str, None] = {}
-    for order in live_orders(store):
-        account_id = store.markets[order.instrument].instrument.account
-        busy[account_id] = None
-        account = store.accounts[account_id]
-        if order.ask_ns <= at_ns and _answers(account) and at_ns >= account.throttled_ns:
-            queries.append(QueryOrder(order.client_id, order.instrument))
+    if index.ask_ns <= at_ns:
+        queries += _order_queries(store, index, at_ns)
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
         account = store.accounts[account_id]
-        if account_id in busy or not _answers(account) or at_ns < account.throttled_ns:
+        if account_id in index.live_in or not _answers(account) or at_ns < account.throttled_ns:
             continue
         if account.asked_ns:
             due = at_ns - account.asked_ns >= ANSWER_DUE_NS
@@ -67,6 +65,21 @@ def _listed_since_ns(account: Account, at_ns: int) -> int:
     are told then, and no others, whatever the date that the venue gives them later."""
     floor_ns = account.listed_from_ns or account.begun_ns
     return max(floor_ns, (account.told_ns or at_ns) - LATE_NS, 0)
+
+
+def _order_queries(store: Store, index: Index, at_ns: int) -> Iterator[QueryOrder]:
+    """Living orders that are due, and when the next one will be: what cannot be asked now is due again with
+    the fact that ends it."""
+    due_ns = NEVER_NS
+    for order in live_orders(store):
+        account = store.accounts[account_of(order.instrument)]
+        if not _answers(account):
+            continue
+        ask_ns = max(order.ask_ns, account.throttled_ns)
+        due_ns = min(due_ns, ask_ns)
+        if ask_ns <= at_ns:
+            yield QueryOrder(order.client_id, order.instrument)
+    index.ask_ns = due_ns
 
 
 def _known_trades(store: Store, account: AccountId) -> dict[InstrumentId, str]:

@@ -7,13 +7,13 @@ clock, no randomness, no IO.
 
 from __future__ import annotations
 
-from bot.core import fold, pairs, recon
+from bot.core import due, fold, pairs, recon
 from bot.core.decide import alerts, events, rebalancer
 from bot.core.decide.idle import Idle
 from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder
 from bot.model.facts import AnyFact, Tick
 from bot.model.money import exact_arithmetic
-from bot.model.store import Pair, Store
+from bot.model.store import Pair, Store, indexed
 from risk import budgets, guard, watch
 from risk.guard import Admitted, Refused
 
@@ -36,8 +36,8 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
             _put(store, at_ns, budgets.mode_changes(store, at_ns), out)
             _put(store, at_ns, events.events(store, facts, known), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
-        for name in touched:
-            pair = store.pairs[name]
+        for pair in due.due(store, config, touched):
+            name = pair.spec.name
             found = rebalancer.propose(store, config, pair, at_ns)
             if not isinstance(found, Idle):
                 decided = tuple([admitted.command for admitted in found])
@@ -48,6 +48,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
                 block = Refused(found.reason, found.value, found.limit, name)
                 _put(store, at_ns, budgets.passed(store, at_ns, pair, block), out)
                 _put(store, at_ns, (NoteIdle(name, found.reason, found.value, found.limit),), out)
+            due.note(store, config, pair, found.reason)
         _put(store, at_ns, alerts.changes(store, at_ns, facts, touched, out), out)
     return tuple(out)
 
@@ -64,7 +65,7 @@ def _only_time_passed(store: Store, facts: tuple[AnyFact, ...]) -> bool:
     for fact in facts:
         if type(fact) is not Tick:
             return False
-    return not any(pair.naked_ns for pair in store.pairs.values())
+    return not indexed(store).naked
 
 
 def _put(store: Store, at_ns: int, wanted: tuple[AnyCommand, ...], out: list[Admitted]) -> None:

@@ -36,6 +36,7 @@ EXACT = Context(prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=_TRAPS)
 _ROUNDING = Context(
     prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
+_UP = Context(prec=PRECISION, rounding=ROUND_CEILING, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 _DIGITS, _PLACES, _MAGNITUDE = 18, 24, 15
 
@@ -91,6 +92,12 @@ def divide(numerator: Decimal, denominator: Decimal, quantum: Decimal) -> Decima
     """``numerator / denominator`` rounded half-even to ``quantum``: the only division that money goes
     through."""
     return _ROUNDING.quantize(_ROUNDING.divide(numerator, denominator), quantum)
+
+
+def divide_up(numerator: Decimal, denominator: Decimal, quantum: Decimal) -> Decimal:
+    """``numerator / denominator`` rounded to the next multiple of ``quantum`` towards plus infinity: a bound
+    that is never below what it bounds."""
+    return _UP.quantize(_UP.divide(numerator, denominator), quantum)
 
 
 def multiply_rounded(left: Decimal, right: Decimal, quantum: Decimal) -> Decimal:

@@ -18,6 +18,7 @@ from bot.model.commands import AnyWhy, TimeInForce
 from bot.model.config import Config
 from bot.model.facts import Channel, ForeignOrder, Level
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
+from bot.model.index import Index
 from bot.model.instrument import Instrument, Position, Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
@@ -266,7 +267,9 @@ class StandingAlert(Struct):
     count: int = 1  # how often it was told
 
 
-class Store(Struct):
+class Store(Struct, dict=True):
+    """The whole tree.  Beside it, and no part of it, stands its `Index`."""
+
     config: Config | None = None
     run_id: str = ""
     runs: tuple[str, ...] = ()  # every run this journal has seen
@@ -301,7 +304,60 @@ def live_orders(store: Store) -> list[Order]:
 
 
 def live_orders_of(store: Store, pair: Pair) -> list[Order]:
-    return [order for order in live_orders(store) if order.pair == pair.spec.name]
+    if not store.live:
+        return []
+    index = index_of(store)
+    if index is None:
+        return [order for order in live_orders(store) if order.pair == pair.spec.name]
+    orders = store.orders
+    return [orders[name] for name in index.live_of.get(pair.spec.name, ())]
+
+
+def live_orders_on(store: Store, instrument: InstrumentId) -> list[Order]:
+    if not store.live:
+        return []
+    index = index_of(store)
+    if index is None:
+        return [order for order in live_orders(store) if order.instrument == instrument]
+    orders = store.orders
+    return [orders[name] for name in index.live_on.get(instrument, ())]
+
+
+def index_of(store: Store) -> Index | None:
+    """The index that the fold keeps; ``None`` for a store that was decoded or filled in by hand."""
+    index: Index | None = store.__dict__.get("index")
+    return index
+
+
+def indexed(store: Store) -> Index:
+    """The index that is kept, or one that is true at this moment and kept by nobody."""
+    return index_of(store) or make_index(store)
+
+
+def keep_index(store: Store) -> Index:
+    """The index of a store that from here on only the fold writes."""
+    index = index_of(store)
+    if index is None:
+        index = store.__dict__["index"] = make_index(store)
+    return index
+
+
+def drop_index(store: Store) -> None:
+    """Forget what is derived: for whoever writes the store by other ways than the fold."""
+    store.__dict__.pop("index", None)
+
+
+def make_index(store: Store) -> Index:
+    index = Index()
+    for order in live_orders(store):
+        index.begin_order(order.client_id, order.pair, order.instrument, order.ask_ns)
+    for place, (name, pair) in enumerate(store.pairs.items()):
+        index.place_of[name] = place
+        if pair.naked_ns:
+            index.naked[name] = None
+        if pair.moves:
+            index.moved[name] = None
+    return index
 
 
 _encoder = msgspec.json.Encoder()

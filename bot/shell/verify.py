@@ -1,10 +1,11 @@
 """Verification of a journal: is it whole, and would the same facts lead to the same commands again.
 
-Three checks in one pass over the rows: the chain (no byte was changed), the decisions (the step, given each
+Four checks in one pass over the rows: the chain (no byte was changed), the decisions (the step, given each
 row's facts, answers with the stored commands) and the fold (a store that only folds the rows ends in the
-same state as the one that decided); snapshots of the present shape are held against it on the way. It runs
-no gateway and no filter, and it needs no settings: each run's are in its `Booted`. A difference that the
-chain does not explain is hidden nondeterminism.
+same state as the one that decided), and the sums over all pairs, which the limits are judged by (they agree
+with a look at every pair); snapshots of the present shape are held against the fold on the way. It runs no
+gateway and no filter, and it needs no settings: each run's are in its `Booted`. A difference that the chain
+does not explain is hidden nondeterminism.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from bot.model.store import Store, state_sha256
 from bot.shell.engine import Refold, Step, StepFailed, decide
 from bot.shell.journal import JournalError, decode_row, read_rows
 from bot.shell.snapshots import stored
+from risk.audit import difference
+
+AUDITED_ROWS = 100  # a look at everything every so many rows, and at the last
 
 
 class VerifyResult(Struct, frozen=True):
@@ -54,8 +58,12 @@ def verify(path: Path, *, step: Step = core_step, refold: Refold = core_refold) 
                 if rows in snapshots and snapshots[rows] != state_sha256(folded):
                     text = f"journal {path}: the snapshot behind row {rows} is not the folded state"
                     return VerifyResult(False, rows, rows, text)
+                if rows % AUDITED_ROWS == 0 and (what := difference(decided)):
+                    return _missummed(path, rows, what)
     except JournalError as failure:
         return VerifyResult(False, rows, rows + 1, str(failure))
+    if what := difference(decided):
+        return _missummed(path, rows, what)
     state = state_sha256(decided)
     if state_sha256(folded) != state:
         return VerifyResult(
@@ -66,3 +74,7 @@ def verify(path: Path, *, step: Step = core_step, refold: Refold = core_refold) 
 
 def _differs(path: Path, rows: int, what: str) -> VerifyResult:
     return VerifyResult(False, rows, rows + 1, f"journal {path}: row {rows + 1} {what}")
+
+
+def _missummed(path: Path, rows: int, what: str) -> VerifyResult:
+    return VerifyResult(False, rows, rows, f"journal {path}: after row {rows} a sum is wrong: {what}")

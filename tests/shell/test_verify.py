@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.step import step as core_step
 from bot.model.entry import Entry
 from bot.model.facts import AnyFact, BookSeen
 from bot.model.store import Store, state_sha256
@@ -15,6 +16,8 @@ from bot.shell.engine import Engine
 from bot.shell.journal import JournalWriter
 from bot.shell.verify import verify
 from risk.guard import Admitted
+from risk.totals import totals
+from tests.core.world import hedged
 from tests.shell.samples import SECOND, START, book, boot
 from tests.shell.world import refold, step
 
@@ -91,3 +94,21 @@ def test_a_journal_that_is_not_there_is_said(tmp_path: Path) -> None:
     result = verify(tmp_path / "absent.journal", step=step, refold=refold)
     assert not result.ok
     assert "no such file" in result.text
+
+
+def test_a_sum_that_is_not_that_of_every_pair_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    world = hedged()
+    with JournalWriter(path) as journal:
+        for row in world.rows:
+            journal.append(row.at_ns, row.facts, row.commands)
+    assert verify(path).ok
+
+    def miscounting(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted, ...]:
+        admitted = core_step(store, at_ns, facts)
+        totals(store).held.gross += 1
+        return admitted
+
+    result = verify(path, step=miscounting)
+    assert (result.ok, result.row) == (False, len(world.rows))
+    assert "a sum is wrong: held gross" in result.text

@@ -16,7 +16,7 @@ from bot.model.config import Config
 from bot.model.ids import client_id
 from bot.model.instrument import Side
 from bot.model.pair import Purpose, Role
-from bot.model.store import Market, Pair, Store
+from bot.model.store import Market, Pair, Store, indexed
 from risk import guard
 from risk.guard import Admitted, Refused
 
@@ -39,6 +39,7 @@ class Draft:
         self.store, self.config, self.pair, self.at_ns, self.forced = store, config, pair, at_ns, forced
         self.purpose, self.why = why
         self.orders: list[PlaceOrder] = []
+        indexed(store).drafted = True
 
     def add(self, role: Role, side: Side, qty: Decimal, reduce_only: bool) -> Idle | None:
         """Add one taker, or say why it has no price."""

@@ -158,11 +158,11 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         return Idle("clip_interval")
     if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
         return Idle("exit_withdrawn")
-    found = signals.leave(store, config, pair, at_ns)
-    if not isinstance(found, Idle):
-        return _leave(store, config, pair, at_ns, found)
+    signal = signals.leave(store, config, pair, at_ns)
+    if not isinstance(signal, Idle):
+        return _leave(store, config, pair, at_ns, signal)
     if pair.why is None:
-        return found
+        return signal
     return _leave(store, config, pair, at_ns, pair.why)
 
 

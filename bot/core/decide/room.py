@@ -13,7 +13,7 @@ from bot.model.config import Config
 from bot.model.instrument import notional_quote
 from bot.model.money import ZERO, divide
 from bot.model.pair import Purpose
-from bot.model.store import Store, live_orders
+from bot.model.store import Store, indexed, live_orders
 from risk.exposure import pair_delta_base
 from risk.fuse import MINUTE_NS, REFUSED, Allowance, allowances, budget_of
 
@@ -55,6 +55,7 @@ def _claimed_quote(store: Store) -> Decimal:
 def room(store: Store, config: Config, purpose: Purpose, at_ns: int) -> Allowance:
     """What is left for orders of ``purpose``: of the count what was not sent in the last minute, of the
     notional what cannot have been executed of it."""
+    indexed(store).drafted = True  # what is left changes with the time
     budget = budget_of(purpose)
     whole, count, spent = allowances(config.fuse)[budget], 0, ZERO
     for order in reversed(store.orders.values()):

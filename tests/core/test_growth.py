@@ -1,0 +1,305 @@
+"""What is kept of all pairs answers as a look at all of them would, and a tick passes over nobody wrongly.
+
+Two stores hear the same facts.  One keeps its index from step to step; the other forgets it before each
+step, so that every sum is made anew and every pair is looked at.  They must lead to the same commands.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bench.growth import MadeBook
+from bot.core import fold
+from bot.core.step import step
+from bot.model.commands import AnyCommand, NoteIdle, QueryAccount, QueryOrder, SetMode
+from bot.model.entry import Entry
+from bot.model.facts import (
+    AnyFact,
+    BalanceSeen,
+    BookGapped,
+    BookSeen,
+    Channel,
+    ChannelLost,
+    ChannelOpened,
+    FundingEstimated,
+    MarkSeen,
+    ModeOrdered,
+    OrderExpired,
+    OrderNotFound,
+    OrderRejected,
+    OrderUncertain,
+    PositionSeen,
+    RateSeen,
+    SettingsChanged,
+    Throttled,
+    Tick,
+    Transferred,
+)
+from bot.model.ids import AccountId, InstrumentId, PairName, account_of
+from bot.model.money import exact_arithmetic
+from bot.model.pair import Mode, PairSpec
+from bot.model.store import Store, decode_store, drop_index, encode_store, index_of, state_sha256
+from risk.audit import difference
+from risk.totals import totals
+from risk.watch import mode_changes
+from tests.core.world import SECOND_NS, World, make_config
+from tests.instruments import INVERSE, LINEAR, SPOT
+from tests.risk.plain_watch import plain_mode_changes
+
+D = Decimal
+OTHER_SPOT, OTHER_LINEAR = InstrumentId("binance:spot:ETHUSDT"), InstrumentId("binance:usdm:ETHUSDT")
+NAMES = (SPOT, LINEAR, INVERSE, OTHER_SPOT, OTHER_LINEAR)
+PAIRS = tuple(
+    PairSpec(PairName(name), long, short, D(30_000))
+    for name, long, short in (
+        ("A", SPOT, LINEAR), ("B", SPOT, INVERSE), ("C", OTHER_SPOT, OTHER_LINEAR),
+        ("D", LINEAR, OTHER_LINEAR), ("E", OTHER_SPOT, INVERSE),
+    )
+)  # fmt: skip
+
+
+class Twins(World):
+    """A world whose facts a second store hears too, which keeps nothing from step to step."""
+
+    def __init__(self, dice: random.Random) -> None:
+        limits: dict[str, Any] = {
+            "pair_notional_max_quote": D(dice.choice((21_000, 60_000))),
+            "venue_notional_max_quote": D(dice.choice((45_000, 200_000))),
+            "gross_notional_max_quote": D(dice.choice((70_000, 400_000))),
+            "net_delta_max_quote": D(dice.choice((2_000, 100_000, 100_000))),
+            "liquidation_distance_min": dice.choice((0.15, 0.9)),
+            "leverage_max": dice.choice((0.4, 3.0)),
+            "opening_orders_per_min": dice.choice((6, 60)),
+        }
+        strategy = {
+            "leg_policy": dice.choice(("together", "sequenced")),
+            "coin_margin": dice.choice(("baseline", "spot_leg")),
+            "hold_min_s": dice.choice((0.0, 7.0)),
+            "hold_max_s": dice.choice((0.0, 9.0)),
+            "entry_carry_apr": dice.choice((None, 0.01)),
+        }
+        config = make_config(strategy=strategy, limits=limits)
+        super().__init__(replace(config, pairs=PAIRS, paper_reference="none"))
+        self.forgetful = Store()
+        self.seen: Counter[str] = Counter()
+
+    def give(self, *facts: AnyFact, after_s: float = 0.001) -> list[AnyCommand]:
+        self.at_ns += int(after_s * SECOND_NS)
+        drop_index(self.forgetful)
+        commands = [one.command for one in step(self.store, self.at_ns, facts)]
+        again = [one.command for one in step(self.forgetful, self.at_ns, facts)]
+        assert commands == again
+        self.rows.append(Entry(len(self.rows) + 1, self.at_ns, facts, tuple(commands)))
+        self.commands += commands
+        assert difference(self.store) == ""
+        whole = decode_store(encode_store(self.store))
+        with exact_arithmetic():
+            assert mode_changes(whole, self.at_ns) == plain_mode_changes(whole, self.at_ns)
+        self._count(facts, commands)
+        return commands
+
+    def _count(self, facts: tuple[AnyFact, ...], commands: list[AnyCommand]) -> None:
+        index = index_of(self.store)
+        assert index is not None
+        if any(type(fact) is Tick for fact in facts):
+            self.seen["passed over"] += sum(ns > self.at_ns for ns in index.due_ns.values())
+        for command in commands:
+            self.seen[type(command).__name__] += 1
+            if isinstance(command, NoteIdle) and command.reason.startswith("guard_"):
+                self.seen["refused"] += 1
+            if isinstance(command, SetMode) and command.mode is Mode.REDUCE_ONLY:
+                self.seen[command.reason.split()[0]] += 1
+
+
+def price_facts(world: Twins, dice: random.Random) -> list[AnyFact]:
+    name = dice.choice(NAMES)
+    price = 60_000.0 * (1.0 + dice.gauss(0.0, 0.004))
+    if dice.random() < 0.03:
+        price *= dice.choice((0.7, 1.5))
+    half = round(price * 0.0001, 1)
+    book = world.book(name, round(price - half, 1), round(price + half, 1), dice.choice((0.2, 5.0)))
+    mark: list[AnyFact] = []
+    if "spot" not in name and dice.random() < 0.7:
+        mark = [world.mark(name, D(repr(round(price, 1))), D(repr(round(price, 1))))]
+    return [book, *mark] if dice.random() < 0.7 else mark or [book]
+
+
+def order_facts(world: Twins, dice: random.Random) -> list[AnyFact]:
+    """What a venue does with the orders that wait for an answer."""
+    facts: list[AnyFact] = []
+    for order in world.placed():
+        roll, at_ns = dice.random(), world.at_ns
+        if roll < 0.6:
+            facts += world.fill(order)
+        elif roll < 0.75:
+            lots = order.qty / world.store.markets[order.instrument].instrument.lot
+            part = (lots // 2) * world.store.markets[order.instrument].instrument.lot
+            facts += world.fill(order, part)
+        elif roll < 0.85:
+            facts.append(OrderRejected(order.client_id, "-1", "no", at_ns))
+        elif roll < 0.95:
+            facts.append(OrderExpired(order.client_id, "IOC", at_ns))
+        else:
+            facts.append(OrderUncertain(order.client_id, "silence"))
+    return facts
+
+
+def rare_facts(world: Twins, dice: random.Random) -> list[AnyFact]:
+    name = dice.choice(NAMES)
+    account, at_ns = account_of(name), world.at_ns
+    held = world.positions.get(LINEAR)
+    choices: list[list[AnyFact]] = [
+        [ModeOrdered("*", Mode.ACTIVE, "tester", "go on")],
+        [ModeOrdered(dice.choice("ABCDE"), Mode.ACTIVE, "tester", "go on")],
+        [ModeOrdered(dice.choice("ABCDE"), Mode.FLATTENING, "tester", "leave")],
+        [RateSeen("USDT", "USD", D(dice.choice(("1", "0.998", "1.001"))), at_ns)],
+        [ChannelLost(account, dice.choice(list(Channel)), "lost")],
+        [ChannelOpened(account, channel) for account in world.wallets for channel in Channel],
+        [BookGapped(name, 2, 5, at_ns)],
+        [Throttled(account, at_ns + 3 * SECOND_NS, "429", "slow down")],
+        [
+            FundingEstimated(
+                LINEAR, D(dice.choice(("0.0001", "0.0009"))), at_ns - 55 * SECOND_NS, at_ns, at_ns
+            )
+        ],
+        [BalanceSeen(account, asset, amount, at_ns) for asset, amount in world.wallets[account].items()],
+        [
+            Transferred(account, asset, amount * D(dice.choice(("-0.3", "-0.9"))), f"t{at_ns}", at_ns)
+            for asset, amount in world.wallets[account].items()
+        ],
+        [PositionSeen(LINEAR, held.qty, held.cost, at_ns)] if held is not None else [],
+        [world.report(each) for each in world.wallets],
+    ]
+    facts = dice.choice(choices)
+    for fact in facts:
+        if isinstance(fact, Transferred):
+            world.wallets[account][fact.asset] += fact.amount
+    return facts
+
+
+def tick_fact(world: Twins, dice: random.Random) -> Tick:
+    now_ns = world.at_ns + SECOND_NS
+    silent_ns = now_ns - dice.choice((0, 0, 0, 3, 7)) * SECOND_NS
+    heard = {name: dice.choice((now_ns, silent_ns)) for name in NAMES}
+    offset_ns = dice.choice((0, 0, 0, 0, 700_000_000))
+    return Tick(heard, dict.fromkeys(world.wallets, offset_ns))
+
+
+def live(world: Twins, dice: random.Random, steps: int) -> None:
+    for _ in range(steps):
+        roll = dice.random()
+        if roll < 0.55:
+            world.give(*price_facts(world, dice))
+        elif roll < 0.8:
+            if facts := order_facts(world, dice):
+                world.give(*facts)
+        elif roll < 0.94:
+            world.give(tick_fact(world, dice), after_s=1.0)
+        elif facts := rare_facts(world, dice):
+            world.give(*facts)
+        answer(world)
+
+
+def answer(world: Twins) -> None:
+    for command in [one for one in world.commands if isinstance(one, QueryAccount | QueryOrder)]:
+        if isinstance(command, QueryAccount):
+            world.give(world.report(command.account))
+        else:
+            world.give(OrderNotFound(command.client_id, world.at_ns))
+    world.commands = [one for one in world.commands if not isinstance(one, QueryAccount | QueryOrder)]
+
+
+def run(seed: int, steps: int) -> Twins:
+    dice = random.Random(seed)
+    world = Twins(dice)
+    world.boot()
+    for name in NAMES:
+        world.give(world.book(name, 59_990.0, 60_010.0))
+        if "spot" not in name:
+            world.give(world.mark(name, D(60_000), D(60_000)))
+    live(world, dice, steps)
+    assert state_sha256(world.store) == state_sha256(world.forgetful)
+    return world
+
+
+def test_a_store_that_keeps_its_sums_decides_as_one_that_makes_them_anew() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(36):
+        seen += run(seed, 150).seen
+    assert seen["PlaceOrder"] > 200
+    assert seen["passed over"] > 200
+    assert seen["refused"] > 20
+    passed = {rule for rule in seen if rule.endswith(("notional", "delta", "leverage", "distance"))}
+    assert len(passed) >= 4, seen
+
+
+def test_what_is_folded_again_has_the_same_sums() -> None:
+    """After a snapshot the index is made from the store, and follows what is folded from there."""
+    world = run(3, 150)
+    again = Store()
+    for row in world.rows[:-40]:
+        fold.refold(again, row)
+    again = decode_store(encode_store(again))
+    assert index_of(again) is None
+    for row in world.rows[-40:]:
+        fold.refold(again, row)
+        assert difference(again) == ""
+    assert state_sha256(again) == state_sha256(world.store)
+
+
+def test_a_sum_that_is_wrong_is_named() -> None:
+    world = run(3, 60)
+    totals(world.store).held.gross += D(1)
+    assert difference(world.store).startswith("held gross: ")
+
+
+def test_the_index_is_no_part_of_the_store() -> None:
+    world = run(3, 20)
+    assert index_of(world.store) is not None
+    again = decode_store(encode_store(world.store))
+    assert index_of(again) is None
+    assert again == world.store
+    assert state_sha256(again) == state_sha256(world.store)
+
+
+def test_a_limit_that_a_mark_passes_acts_in_the_step_that_folds_the_mark() -> None:
+    """At 200 pairs: of one pair for itself, and of the venue for every pair that has a part in it."""
+    made = MadeBook(200)
+    config = made.store.config
+    assert config is not None
+    assert all(pair.mode is Mode.ACTIVE for pair in made.store.pairs.values())
+    limits = replace(config.limits, pair_notional_max_quote=D(15_000), venue_notional_max_quote=D(4_010_000))
+    made.give([SettingsChanged(replace(config, limits=limits), "tester")])
+    assert bound(made) == []
+    name, high = made.name(AccountId("binance:usdm"), "C077"), D(170)
+    made.give([MarkSeen(name, high, high, made.at_ns, made.at_ns)])
+    assert bound(made) == ["C077"]
+    assert made.store.pairs[PairName("C077")].mode_reason.startswith("pair_notional")
+    other, higher = made.name(AccountId("binance:usdm"), "C078"), D(149)
+    before = totals(made.store).held.venues["binance"]
+    made.give([MarkSeen(other, higher, higher, made.at_ns, made.at_ns)])
+    assert before <= 4_010_000 < totals(made.store).held.venues["binance"]
+    assert len(bound(made)) == 200
+    assert difference(made.store) == ""
+
+
+def bound(made: MadeBook) -> list[str]:
+    return [name for name, pair in made.store.pairs.items() if pair.mode is Mode.REDUCE_ONLY]
+
+
+@pytest.mark.parametrize("kind", [BookSeen, MarkSeen])
+def test_a_fact_of_one_pair_puts_one_pair_in_again(kind: type[AnyFact]) -> None:
+    """Of many pairs the sums follow one: no other part is made anew."""
+
+    made = MadeBook(12)
+    before = dict(totals(made.store).parts)
+    coin = made.coins[5]
+    made.settle([made.book(AccountId("binance:spot"), coin) if kind is BookSeen else made.mark(coin)])
+    after = totals(made.store).parts
+    assert [name for name in after if after[name] is not before[name]] == [coin]
