@@ -49,8 +49,9 @@ types: setup
 	$(BIN)/mypy
 
 # every pair of faults over real sockets, which the suite plays in virtual time; ten thousand seeds of the explorer
+# and of the budgets
 sim: setup
-	$(BIN)/python -m pytest -n $(WORKERS) tests/rehearsal/sim_pairs.py
+	$(BIN)/python -m pytest -n $(WORKERS) tests/rehearsal/sim_pairs.py tests/simulation/sim_budgets.py
 	$(BIN)/python -m tests.simulation.explorer --count 10000 --processes $(WORKERS)
 
 bench: setup

@@ -227,14 +227,24 @@ def parse_range(text: str) -> tuple[int, int]:
 @config.command()
 def check(env_file: EnvFile = None, as_json: AsJson = False) -> None:
     """Say whether the settings can be used."""
+    from bot.contradictions import warnings
+    from bot.knobs import ConfigError
     from bot.settings import load, settings_sha256
+    from bot.wiring.venues import unusable
 
-    config = load(os.environ, env_file or dotenv()).config
+    settings = load(os.environ, env_file or dotenv())
+    if refusals := unusable(settings):
+        raise ConfigError("; ".join(refusals))
+    config = settings.config
     names, sha256 = [pair.name for pair in config.pairs], settings_sha256(config)
+    doubts = list(warnings(config))
     if as_json:
-        print_json({"mode": config.mode, "pairs": names, "settings_sha256": sha256})
+        told = {"mode": config.mode, "pairs": names, "settings_sha256": sha256, "warnings": doubts}
+        print_json(told)
         return
     say(f"settings are complete: mode {config.mode}, pairs {', '.join(names)}")
+    for doubt in doubts:
+        say(f"warning: {doubt}")
     say(f"settings_sha256 {sha256}")
 
 

@@ -22,8 +22,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from bot.compact import FormError, check_capital, parse_balances, parse_capital, parse_fees_bps, parse_pairs
+from bot.contradictions import refusals
 from bot.knobs import ACKNOWLEDGEMENT, NESTED, PREFIX, ConfigError, Knob, knobs
-from bot.model.config import Balance, Config, Exit, FeeRate, Fuse, Limits, Strategy
+from bot.model.config import Balance, Budget, Config, Exit, FeeRate, Fuse, Limits, Strategy
 from bot.model.money import ZERO
 from bot.model.pair import PairSpec
 from bot.variables import Given, gather, paths_in, refuse_unknown, secret_in
@@ -32,8 +33,13 @@ Form = TypeVar("Form")
 
 DEFAULT = "default"
 JOURNAL_NAME = "journal.sqlite"
-REPAIR_S = 1.0  # what one attempt to mend a naked pair may take
-_GROUPS: dict[str, type[Struct]] = {"strategy": Strategy, "limits": Limits, "fuse": Fuse, "exit": Exit}
+_GROUPS: dict[str, type[Struct]] = {
+    "strategy": Strategy,
+    "limits": Limits,
+    "fuse": Fuse,
+    "exit": Exit,
+    "budget": Budget,
+}
 
 
 class Secrets(Struct, frozen=True):
@@ -121,7 +127,7 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
     for name, group in _GROUPS.items():
         fields[name] = group(**fields[name])
     config = Config(**fields)
-    contradictions = tuple(_contradictions(config))
+    contradictions = tuple(refusals(config))
     if contradictions:
         raise ConfigError("; ".join(contradictions))
     return Settings(
@@ -186,25 +192,6 @@ def _unready(given: Mapping[str, Given]) -> Iterator[str]:
             f"BASISBOT_MODE is 'live', where every limit is set by hand: {', '.join(unset)} "
             + ("is not set" if len(unset) == 1 else "are not set")
         )
-
-
-def _contradictions(config: Config) -> Iterator[str]:
-    """Values that each are taken and together cannot be meant."""
-    strategy, limits = config.strategy, config.limits
-    rescue_s = strategy.patience_s + (strategy.repair_attempts + 1) * REPAIR_S
-    if config.stop_grace_s <= rescue_s:
-        yield (
-            f"{PREFIX}STOP_GRACE_S={config.stop_grace_s:g} leaves a stop no time to mend what is half done: "
-            f"give more than {rescue_s:g}, which is {PREFIX}STRATEGY__PATIENCE_S={strategy.patience_s:g} "
-            "and a second for each repair and the unwinding"
-        )
-    for field_name in ("order_notional_max_quote", "naked_max_quote"):
-        limit = getattr(limits, field_name)
-        if strategy.clip_quote > limit:
-            yield (
-                f"{PREFIX}STRATEGY__CLIP_QUOTE={strategy.clip_quote:f} is above "
-                f"{PREFIX}LIMITS__{field_name.upper()}={limit:f}: no whole clip would ever be admitted"
-            )
 
 
 def _ports(given: Mapping[str, Given]) -> tuple[int, int, int] | None:

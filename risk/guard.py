@@ -6,7 +6,7 @@ Commands that place no order always pass. Orders are judged in this sequence:
 
 1. shape: one known pair, its own instruments, order ids never used before;
 2. mode × purpose (`watch.ALLOWED`);
-3. for a group that opens: no hold on the pair;
+3. for a group that opens: no hold on the pair, and for an entry what the budgets cover;
 4. filters that make a rejection certain, and coins that are not the pair's to sell: for every group;
 5. for a group that opens: every exposure, margin and balance rule, worst case.
 
@@ -23,10 +23,10 @@ from bot.model.commands import AnyCommand, PlaceOrder
 from bot.model.ids import PairName
 from bot.model.instrument import Side, notional_quote
 from bot.model.money import ZERO, exact_arithmetic
-from bot.model.pair import Mode
+from bot.model.pair import Mode, Purpose
 from bot.model.store import Market, Pair, Store
+from risk import budgets, watch
 from risk import limits as rules
-from risk import watch
 from risk.exposure import (
     UNDER_TEST,
     MissingData,
@@ -127,6 +127,10 @@ def _judge(store: Store, at_ns: int, orders: tuple[PlaceOrder, ...]) -> Refused 
     if opening:
         for hold in watch.holds(store, at_ns, pair):
             return Refused(f"hold:{hold.code}", hold.value, hold.limit, name)
+        if any(order.purpose is Purpose.ENTER for order in orders):
+            refused = budgets.entry_block(store, at_ns, pair, orders)
+            if refused is not None:
+                return refused
     for order in orders:
         market = store.markets[order.instrument]
         refused = rules.venue_filters(market.instrument, order, market.mark)

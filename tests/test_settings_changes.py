@@ -42,6 +42,7 @@ def test_the_example_says_of_each_variable_whether_a_living_run_takes_it_over(kn
         "NAV_CURRENCY": "BTC",
         "PAPER_BALANCES": "binance:spot:USDT=1",
         "PAPER_FEES_BPS": "spot=1/1",
+        "FUSE__CLOSING_NOTIONAL_PER_MIN_QUOTE": "300000",
     }
     choices = get_args(knob.kind) if get_origin(knob.kind) is Literal else ("7.5", "7", "0.5", "50000")
     name = knob.variable.removeprefix(PREFIX)

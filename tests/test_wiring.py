@@ -30,8 +30,9 @@ from bot.wiring.venues import (
     ccxt_access,
     keys_of,
     legs_served,
-    refuse_misnamed_money,
     refuse_unknown_venues,
+    refuse_unusable_money,
+    unusable,
 )
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, hedged
 
@@ -145,6 +146,11 @@ def settings(**texts: str) -> Settings:
         ("binance:spot:BTCUSDT/binance:linear:BTCUSDT", "paper", "binance's markets are spot, usdm, coinm"),
         ("binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP", "testnet", "CCXT_CREDENTIALS holds no 'okx'"),
         ("binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP", "rehearsal", "'rehearsal' is for binance alone"),
+        (
+            "binance:spot:BTCUSDT/okx:swap:BTC-USDT-SWAP",
+            "paper",
+            "okx are spot, linear, inverse",
+        ),
     ],
 )
 def test_a_leg_that_no_venue_has_is_refused(legs: str, mode: str, words: str) -> None:
@@ -155,16 +161,41 @@ def test_a_leg_that_no_venue_has_is_refused(legs: str, mode: str, words: str) ->
         refuse_unknown_venues(given)
 
 
+def test_an_exchange_that_can_only_be_watched_is_refused_where_it_would_trade() -> None:
+    legs = {"PAIRS": "X=bybit:spot:BTCUSDT/bybit:linear:BTCUSDT", "PAIR_CAPITAL_QUOTE": "X=1000"}
+    keys = json.dumps({"bybit": {"apiKey": "one", "secret": "s"}})
+    given = settings(**legs, MODE="testnet", CCXT_CREDENTIALS=keys)
+    with pytest.raises(ConfigError, match=r"BASISBOT_PAIRS .* BASISBOT_MODE 'testnet' cannot trade"):
+        refuse_unknown_venues(given)
+    refuse_unknown_venues(settings(**legs, MODE="paper"))
+
+
+def test_all_that_keeps_settings_from_being_used_is_told_at_once() -> None:
+    given = settings(MODE="testnet", BINANCE_KEY="k")
+    (sentence,) = unusable(given)
+    assert "BASISBOT_MODE is 'testnet', but BASISBOT_BINANCE_SECRET is not set" in sentence
+    legs, money = unusable(
+        settings(
+            PAIRS="X=binance:spotty:BTCUSDT/binance:usdm:BTCUSDT",
+            PAIR_CAPITAL_QUOTE="X=1000",
+            PAPER_BALANCES="binance:usdm:USDT=1",
+        )
+    )
+    assert "BASISBOT_PAIRS has the leg binance:spotty:BTCUSDT" in legs
+    assert "BASISBOT_PAPER_BALANCES gives binance:usdm 1 of cash" in money
+    assert unusable(settings()) == ()
+
+
 def test_any_exchange_of_ccxt_is_good_for_paper() -> None:
     kraken = settings(
         PAIRS="X=kraken:spot:XXBTZUSD/okx:linear:BTC-USDT-SWAP",
         PAIR_CAPITAL_QUOTE="X=1000",
         MODE="paper",
-        PAPER_BALANCES="kraken:spot:USD=1000,okx:linear:USDT=1000",
+        PAPER_BALANCES="kraken:spot:USD=20000,okx:linear:USDT=20000",
         PAPER_FEES_BPS="linear=2/5",
     )
     refuse_unknown_venues(kraken)
-    refuse_misnamed_money(kraken.config)
+    refuse_unusable_money(kraken.config)
     access = ccxt_access(kraken, "kraken")
     assert (access.name, dict(access.credentials), access.is_demo) == ("kraken", {}, False)
 
@@ -180,7 +211,7 @@ def test_money_and_fees_of_a_family_that_no_leg_has_are_refused(variable: str, t
     legs = {"PAIRS": "X=binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP", "PAIR_CAPITAL_QUOTE": "X=1000"}
     given = settings(**legs, **{variable: text})
     with pytest.raises(ConfigError, match=words):
-        refuse_misnamed_money(given.config)
+        refuse_unusable_money(given.config)
 
 
 def test_frames_that_nobody_shows_are_not_recorded(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ NEVER = 2**63
 MARGIN_NS = 1_000_000  # the rules compare floats: around a deadline a pair is looked at
 CALM = frozenset(
     {
-        "capital_in_use", "carry_below_entry", "clip_interval", "entry_off", "entry_was_unwound",
+        "capital_in_use", "carry_below_entry", "clip_interval", "entry_off",
         "gap_below_entry", "holding", "minimum_hold", "missing_funding", "mode_halted", "not_configured",
         *(f"mode_{mode.value}" for mode in Mode),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import border, orders, pairs, shortfall
+from bot.core import border, orders, pairs, shortfall, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.indexing import (
@@ -101,6 +101,7 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
         store.pairs[name].moves = ()
     index.moved.clear()
     with exact_arithmetic():
+        spending.begin_batch(store, at_ns)
         for fact in batch:
             _fact(store, at_ns, fact, touched)
         if not store.ledger.opened:
@@ -112,6 +113,7 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
                 pairs.settle(store, pair, at_ns)
                 if (pair.state, pair.naked_ns) != before:
                     note_pair(index, pair)
+        spending.end_batch(store)
     return touched
 
 
@@ -184,6 +186,8 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             set_mode(store, fact.scope, fact.mode, f"{fact.actor}: {fact.reason}", ordered=True)
             for pair in store.pairs.values():
                 pairs.rearm(pair)
+            if fact.mode is Mode.ACTIVE:
+                spending.resume(store, fact.scope)
         case FeedEnded():
             for market in store.markets.values():
                 if market.instrument.account == fact.feed:
@@ -193,6 +197,8 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
         case Stopped():
             return
         case SettingsChanged():
+            if store.config is not None and store.config.budget != fact.config.budget:
+                spending.reopen(store)
             store.config = fact.config
         case InstrumentStatusSeen():
             listed = store.markets.get(fact.instrument)
@@ -236,6 +242,7 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                     pair.idle_ns = at_ns
                 pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
                 pairs.noted(pair, command.reason, at_ns)
+                spending.close_entries(pair, command.reason, at_ns)
             case RaiseAlert():
                 _told(store, at_ns, command)
             case _:
@@ -270,6 +277,7 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
         sent_ns=at_ns,
         state_ns=at_ns,
         ask_ns=at_ns + _reask_ns(store),
+        spends=spending.is_spending(command),
     )
     store.live[command.client_id] = None
     index = keep_index(store)
@@ -307,6 +315,7 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
         case OrderFilled():
             if border.admit_fill(store, order, fact, at_ns):
                 book_fill(store, order, fact)
+                spending.count_fill(store, order, fact, at_ns)
                 orders.filled(order, at_ns)
                 pairs.filled(store.pairs[order.pair])
         case OrderAccepted():
@@ -314,11 +323,13 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
             if Channel.PRIVATE in _account_of(store, order).lost:
                 order.ask_ns = at_ns  # no stream will tell its fills
         case OrderRejected():
-            if fact.code == REFUSED and order.state.is_live:
-                pairs.withdrawn(store.pairs[order.pair], order)
-            elif order.state.is_live:
-                shortfall.refused(store, at_ns, order)
-            orders.rejected(order, fact, at_ns)
+            if order.state.is_live:
+                orders.rejected(order, fact, at_ns)
+                if fact.code == REFUSED:
+                    pairs.withdrawn(store.pairs[order.pair], order)
+                else:
+                    spending.count_refusal(store, order, at_ns)
+                    shortfall.refused(store, at_ns, order)
         case OrderCanceled() | OrderExpired():
             orders.ended(order, fact, at_ns)
         case CancelRejected():

@@ -11,6 +11,7 @@ else.
 
 from __future__ import annotations
 
+from bot.core import spending
 from bot.core.orders import BrokenInvariant
 from bot.model.commands import PlaceOrder
 from bot.model.config import Config
@@ -24,7 +25,6 @@ FLAT, ENTERING, HEDGED, EXITING, LEGGED = PairState
 EXIT_PAUSE_NS = 1_000_000_000  # what is refused over and over must not spend the budget of every other exit
 EXIT_PAUSE_MAX_NS = 60_000_000_000
 BEYOND_COLLAR = "beyond_exit_collar"
-UNWOUND_PAUSE_NS = 60_000_000_000  # after an entry that had to be given back: it cost fees, and may again
 AT_REST = (FLAT, HEDGED)  # states that time alone does not end, unless the pair is naked
 
 LEGAL: dict[PairState, tuple[PairState, ...]] = {
@@ -90,8 +90,11 @@ def sent(store: Store, pair: Pair, command: PlaceOrder, at_ns: int) -> None:
                     pair.entered_ns = at_ns
                 move(pair, ENTERING, at_ns, type(command.why).__name__)
                 pair.repairs = 0
+                pair.spending.given_back = False
             pair.growing = True
+            pair.spending.leaving = False
         case Purpose.EXIT:
+            pair.spending.leaving = True
             if pair.clip_ns != at_ns:  # a group counts once
                 pair.fruitless += 1
                 pair.exits_undone = pair.exits_undone if pair.regrown else 0
@@ -163,14 +166,15 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
     config = store.config
     if config is None or any(leg.instrument not in store.markets for leg in pair.legs):
         return
+    spending.note_legs(store, pair)
     flat, live = is_flat(store, pair), bool(live_orders_of(store, pair))
     if flat and not live:
         if pair.state is not FLAT:
-            unwound = pair.growing and pair.repairs > 0
             move(pair, FLAT, at_ns, "nothing held" if pair.growing else "all sold")
+            spending.end_entry(store, pair, at_ns)
+            spending.end_exit(store, pair, at_ns)
             release(pair)
-            if unwound:
-                pair.clip_ns = at_ns + UNWOUND_PAUSE_NS
+            pair.spending.undone_exits = 0
         pair.naked_ns = 0
         return
     naked = not in_ratio(store, pair)
@@ -181,15 +185,18 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
         return
     if live or flat:
         return
+    spending.end_exit(store, pair, at_ns)
     match pair.state:
         case PairState.ENTERING:
             move(pair, HEDGED, at_ns, "legs in ratio")
+            spending.end_entry(store, pair, at_ns)
             pair.growing = False
         case PairState.EXITING:
             withdrawn_s = config.strategy.clip_interval_s + config.strategy.patience_s
             if at_ns - pair.clip_ns > withdrawn_s * 1e9:
                 move(pair, HEDGED, at_ns, "exit withdrawn")
         case PairState.LEGGED:
+            spending.end_entry(store, pair, at_ns)
             pair.repairs, pair.growing = 0, False
             move(pair, HEDGED, at_ns, "legs in ratio")
         case PairState.FLAT:

@@ -3,12 +3,12 @@ whom."""
 
 from __future__ import annotations
 
-from bot.core import orders, pairs
+from bot.core import orders, pairs, spending
 from bot.core.marks import fold_interval
 from bot.core.orders import BrokenInvariant
 from bot.model.facts import Booted, Channel, InstrumentListed
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
-from bot.model.money import ONE
+from bot.model.money import ONE, ZERO
 from bot.model.pair import Mode, Role
 from bot.model.store import Account, Leg, Market, OrderState, Pair, Routes, Store, live_orders
 
@@ -51,6 +51,8 @@ def boot(store: Store, at_ns: int, fact: Booted) -> None:
     them.
     """
     config = fact.config
+    if store.config is not None and store.config.budget != config.budget:
+        spending.reopen(store)
     store.config, store.run_id, store.stopping = config, fact.run_id, ""
     store.runs = (*(run for run in store.runs if run != fact.run_id), fact.run_id)
     store.boots_ns = (*(ns for ns in store.boots_ns if ns > at_ns - RESTART_WINDOW_NS), at_ns)
@@ -104,6 +106,10 @@ def derive(store: Store) -> None:
     """Recompute the routes: small, static maps, so that a fact finds whom it concerns without a search."""
     routes = Routes()
     for name, pair in store.pairs.items():
+        long = store.markets.get(pair.spec.long)
+        if pair.in_config and long is not None:
+            quote = long.instrument.quote
+            routes.capital[quote] = routes.capital.get(quote, ZERO) + pair.spec.capital_quote
         for leg in pair.legs:
             routes.pairs_of[leg.instrument] = (*routes.pairs_of.get(leg.instrument, ()), name)
             market = store.markets.get(leg.instrument)

@@ -14,7 +14,7 @@ from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder
 from bot.model.facts import AnyFact, Tick
 from bot.model.money import exact_arithmetic
 from bot.model.store import Pair, Store, indexed
-from risk import guard, watch
+from risk import budgets, guard, watch
 from risk.guard import Admitted, Refused
 
 
@@ -33,6 +33,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
         _put(store, at_ns, events.contradictions(store), out)
         if not _only_time_passed(store, facts):
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
+            _put(store, at_ns, budgets.mode_changes(store, at_ns), out)
             _put(store, at_ns, events.events(store, facts, known), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for pair in due.due(store, config, touched):
@@ -44,6 +45,8 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
                 out.extend(found)
                 found = Idle("trading") if isinstance(decided[0], PlaceOrder) else Idle("in_flight")
             if _is_news(pair, found):
+                block = Refused(found.reason, found.value, found.limit, name)
+                _put(store, at_ns, budgets.passed(store, at_ns, pair, block), out)
                 _put(store, at_ns, (NoteIdle(name, found.reason, found.value, found.limit),), out)
             due.note(store, config, pair, found.reason)
         _put(store, at_ns, alerts.changes(store, at_ns, facts, touched, out), out)

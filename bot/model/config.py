@@ -156,6 +156,56 @@ class Fuse(Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class Budget(Struct, frozen=True, kw_only=True):
+    """What trading may cost before entries end.  No budget ever stops what makes a position smaller."""
+
+    fees_day_pair_bps: Annotated[
+        float,
+        knob("fees a UTC day, basis points of a pair's capital; passed: no entries until 00:00 UTC", gt=0),
+    ] = 100.0
+    fees_day_book_bps: Annotated[
+        float,
+        knob("fees a UTC day of all pairs, basis points of their capital; passed: the same for all", gt=0),
+    ] = 50.0
+    fees_month_pair_bps: Annotated[
+        float, knob("fees in 30 days, basis points of a pair's capital; passed: the pair is paused", gt=0)
+    ] = 200.0
+    turnover_day_pair: Annotated[
+        float,
+        knob(
+            "what was opened and closed again within 24 hours, multiple of a pair's capital; passed: no "
+            "entries for 24 hours",
+            gt=0,
+        ),
+    ] = 2.0
+    undone_pause_s: Annotated[
+        float,
+        knob("seconds without entries after one that was given back; each further one doubles them", ge=0),
+    ] = 60.0
+    undone_pause_max_s: Annotated[float, knob("most seconds of that pause", ge=0)] = 3600.0
+    undone_max: Annotated[
+        int, knob("entries of a pair given back within 24 hours; with the last one the pair is paused", ge=1)
+    ] = 5
+    refused_orders_per_min: Annotated[
+        int, knob("orders of an account that its venue refuses, a minute; reached: openings are held", ge=1)
+    ] = 20
+    refused_pause_s: Annotated[float, knob("seconds for which they are held", ge=0)] = 600.0
+    loss_day_bps: Annotated[
+        float,
+        knob(
+            "loss since 00:00 UTC, basis points of all pairs' capital; passed: everything reduce-only", gt=0
+        ),
+    ] = 200.0
+    loss_peak_bps: Annotated[
+        float,
+        knob(
+            "loss from the best result since the journal began or the last resume, basis points of all "
+            "pairs' capital; passed: everything reduce-only",
+            gt=0,
+        ),
+    ] = 500.0
+
+
 class FeeRate(Struct, frozen=True):
     """Maker and taker fee of a market family, as a fraction of notional."""
 
@@ -222,3 +272,4 @@ class Config(Struct, frozen=True, kw_only=True):
     limits: Limits
     fuse: Fuse
     exit: Exit = Exit()
+    budget: Budget = Budget()

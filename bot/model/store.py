@@ -22,6 +22,7 @@ from bot.model.index import Index
 from bot.model.instrument import Instrument, Position, Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
+from bot.model.spending import BookSpending, PairSpending
 
 
 class OrderState(Enum):
@@ -93,6 +94,7 @@ class Order(Struct):
     not_found: int = 0  # negative answers in a row
     reason: str = ""
     contradicted: int = 0  # facts of its venue about it that could not be
+    spends: bool = False  # its fees are an entry's or a signal's, which budgets bound
 
     @property
     def open_qty(self) -> Decimal:
@@ -128,7 +130,7 @@ class Pair(Struct):
     mode: Mode = Mode.ACTIVE
     mode_reason: str = ""
     entered_ns: int = 0  # first entry of the present position
-    clip_ns: int = 0  # last entry or exit group sent; after an entry that was given back: when one may follow
+    clip_ns: int = 0  # last entry or exit group sent
     naked_ns: int = 0  # since when the delta is beyond one lot; 0: it is not
     repairs: int = 0  # attempts to complete in the present episode
     repair_ns: int = 0  # when the last of them was sent
@@ -147,6 +149,7 @@ class Pair(Struct):
     idle_ns: int = 0  # since when ``idle`` has been its reason
     exits_undone: int = 0  # clips of an exit, in a row, of which a leg had to be bought back
     regrown: bool = False  # of the last clip of an exit one was
+    spending: PairSpending = field(default_factory=PairSpending)
 
     def leg(self, role: Role) -> Leg:
         return self.long if role is Role.LONG else self.short
@@ -190,6 +193,8 @@ class Account(Struct):
     doubted_ns: int = 0  # when something spoke against the last report, by our clock
     agreed_ns: int = 0  # when a complete report last agreed with the ledger, by our clock
     unread_rows: int = 0  # of the last report
+    rejects_ns: tuple[int, ...] = ()  # orders that the venue refused in the last minute
+    openings_held_ns: int = 0  # until when, since those were too many
 
 
 class Attribution(Struct):
@@ -207,6 +212,10 @@ class Attribution(Struct):
 
     def total(self) -> Decimal:
         return sum((getattr(self, name) for name in self.__struct_fields__), ZERO)
+
+    def result(self) -> Decimal:
+        """What trading brought: without the price of coins that are only collateral, and money moved."""
+        return self.funding + self.basis + self.fees + self.slippage + self.borrow + self.quote_fx + self.adl
 
 
 class Ledger(Struct):
@@ -245,6 +254,7 @@ class Routes(Struct):
     )  # asset → pairs with a spot leg of it
     priced_by: dict[str, InstrumentId] = field(default_factory=dict)  # asset → instrument whose price it has
     accounts: tuple[AccountId, ...] = ()
+    capital: dict[str, Decimal] = field(default_factory=dict)  # quote currency → of all configured pairs
 
 
 class StandingAlert(Struct):
@@ -284,6 +294,7 @@ class Store(Struct, dict=True):
     contradictions: tuple[Contradiction, ...] = ()  # of the last batch
     alerts: dict[str, StandingAlert] = field(default_factory=dict)  # those that stand, by key
     mode_ordered: bool = False  # whether an operator set the mode of everything
+    spending: BookSpending = field(default_factory=BookSpending)
 
 
 def live_orders(store: Store) -> list[Order]:

@@ -14,10 +14,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adapters.errors import FeedError
-from bot.knobs import ConfigError
+from bot.contradictions import warnings
+from bot.knobs import NESTED, PREFIX, ConfigError
 from bot.model.ids import market_of
 from bot.ports import Finding, Verdict
-from bot.settings import Settings, load, settings_sha256
+from bot.settings import DEFAULT, Settings, describe, load, settings_sha256
 from bot.shell.clock import LiveClock
 from bot.shell.lock import FileLock, LockTaken
 from bot.wiring.venues import (
@@ -35,6 +36,7 @@ from bot.wiring.venues import (
     refuse_unknown_venues,
 )
 
+BUDGET = f"{PREFIX}BUDGET{NESTED}"
 FREE_BYTES = 1 << 30  # ten days of one pair's journal
 OK, WARNED, FAILED, SKIPPED = Verdict
 
@@ -44,6 +46,8 @@ def examine(options: LiveOptions) -> tuple[Finding, ...]:
     settings = load(options.environ, options.env_file)
     sha256 = settings_sha256(settings.config)
     found = [Finding("settings", OK, f"complete, sha256 {sha256}, {_mode(settings)}")]
+    found += [Finding("settings", WARNED, doubt) for doubt in warnings(settings.config)]
+    found.append(_budgets(options))
     path = journal_path(options, settings)
     found += [_disk(path), _alone(path), port_of_api(settings.config.api_port)]
     try:
@@ -59,6 +63,15 @@ def examine(options: LiveOptions) -> tuple[Finding, ...]:
         if venue != BINANCE:
             found += in_loop(_through_ccxt(settings, venue))
     return tuple(found)
+
+
+def _budgets(options: LiveOptions) -> Finding:
+    """The budgets in force: nobody has to choose them, so that whoever has not is told what they are."""
+    shown = [row for row in describe(options.environ, options.env_file) if row.variable.startswith(BUDGET)]
+    rows = [f"{row.variable.removeprefix(BUDGET)}={row.value}" for row in shown if row.source != DEFAULT]
+    rest = [f"{row.variable.removeprefix(BUDGET)}={row.value}" for row in shown if row.source == DEFAULT]
+    text = f"{BUDGET}… by hand: {', '.join(rows) or 'none'}; by default: {', '.join(rest) or 'none'}"
+    return Finding("budgets", OK, text)
 
 
 def failures(found: Sequence[Finding]) -> tuple[Finding, ...]:

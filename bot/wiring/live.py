@@ -41,8 +41,8 @@ from bot.wiring.venues import (
     keys_of,
     legs_served,
     open_network,
-    refuse_misnamed_money,
     refuse_unknown_venues,
+    refuse_unusable_money,
 )
 
 _RANDOM = 36 * 36  # two characters of a run's name
@@ -61,7 +61,7 @@ def run_live(options: LiveOptions) -> Outcome:
     if settings.config.mode == "live":
         refuse_unfit(options)
     if settings.config.mode == "paper":
-        refuse_misnamed_money(settings.config)
+        refuse_unusable_money(settings.config)
     path = journal_path(options, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:

@@ -46,7 +46,7 @@ from bot.shell.executor import Executor
 from bot.shell.journal import JournalWriter
 from bot.shell.logs import configure, note, warn_of
 from bot.shell.replay import Hooks, ReplayOptions, RunResult, inputs_text, replay, stop_on_signals
-from bot.wiring.venues import examples_folder, refuse_misnamed_money
+from bot.wiring.venues import examples_folder, refuse_unusable_money
 
 if TYPE_CHECKING:
     from bot.shell.report import Written
@@ -245,7 +245,7 @@ def _instruments(
     for leg in legs:
         if leg.split(":")[0] != VENUE:
             raise ConfigError(f"BASISBOT_PAIRS has the leg {leg}, but this version trades on {VENUE} alone")
-    refuse_misnamed_money(config)
+    refuse_unusable_money(config)
     sources = [read_source(path) for path in files]
     if not files:
         frames = {feed.name: frame for feed in feeds if (frame := exchange_info(feed)) is not None}

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from adapters.errors import FeedError
+from bot.contradictions import paper_cash
 from bot.knobs import ConfigError
 from bot.model.config import Config
 from bot.model.ids import InstrumentId, account_of, market_of
@@ -76,17 +78,49 @@ def refuse_unknown_venues(settings: Settings) -> None:
     for leg in legs_of(settings.config):
         venue = leg.split(":")[0]
         if venue != BINANCE:
-            from adapters.ccxt.exchange import capability
-
-            capability(ccxt_access(settings, venue).name)
+            _refuse_unknown_of_ccxt(settings, leg)
         elif market_of(leg) not in markets:
             raise ConfigError(
                 f"BASISBOT_PAIRS has the leg {leg}, but {BINANCE}'s markets are {', '.join(markets)}"
             )
 
 
-def refuse_misnamed_money(config: Config) -> None:
-    """A misspelt account or market would be money or a fee that a paper run does not have.
+def _refuse_unknown_of_ccxt(settings: Settings, leg: InstrumentId) -> None:
+    from adapters.ccxt.exchange import capability
+    from adapters.ccxt.markets import FAMILIES
+
+    access = ccxt_access(settings, leg.split(":")[0])
+    can = capability(access.name)
+    if market_of(leg) not in FAMILIES:
+        raise ConfigError(
+            f"BASISBOT_PAIRS has the leg {leg}, but the markets of {access.name} are {', '.join(FAMILIES)}"
+        )
+    if access.credentials and not access.may_trade:
+        raise ConfigError(
+            f"BASISBOT_PAIRS has the leg {leg}, which BASISBOT_MODE {settings.config.mode!r} cannot trade: "
+            f"{can}"
+        )
+
+
+def unusable(settings: Settings) -> tuple[str, ...]:
+    """Why a run with these settings could not be begun, a sentence each, without asking any venue."""
+
+    def refuse_money(settings: Settings) -> None:
+        if settings.config.mode == "paper":
+            refuse_unusable_money(settings.config)
+
+    found: dict[str, None] = {}
+    for refuse in (refuse_unknown_venues, keys_of, refuse_money):
+        try:
+            refuse(settings)
+        except (ConfigError, FeedError) as refusal:
+            found[str(refusal)] = None
+    return tuple(found)
+
+
+def refuse_unusable_money(config: Config) -> None:
+    """A misspelt account or market would be money or a fee that a paper run does not have, and too little
+    money would never trade.
 
     Raises `ConfigError`."""
     from adapters.binance.market import RULES
@@ -105,6 +139,9 @@ def refuse_misnamed_money(config: Config) -> None:
             raise ConfigError(
                 f"BASISBOT_PAPER_FEES_BPS names the market {market}; there are {', '.join(markets)}"
             )
+    missing = "; ".join(paper_cash(config))
+    if missing:
+        raise ConfigError(missing)
 
 
 def legs_served(config: Config, store: Store) -> tuple[InstrumentId, ...]:

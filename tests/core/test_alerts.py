@@ -95,7 +95,7 @@ def test_a_row_that_is_folded_again_leaves_the_same_alerts_and_a_boot_tells_none
     assert list(world.store.alerts) == keys
     assert told(world, differs, after_s=5) == []
     ended = told(world, report, ModeOrdered("*", Mode.ACTIVE, "ann", "back"), after_s=5)
-    assert ended == [("halted", "info"), (f"reconcile:{USDM}", "info")]
+    assert ended == [("budget:resumed:*", "info"), ("halted", "info"), (f"reconcile:{USDM}", "info")]
     assert told(world, report) == []
 
 

@@ -87,6 +87,7 @@ def test_a_forced_fill_that_is_told_again_freezes_nothing_again() -> None:
     world.give(forced)
     assert alerts(world) == ["forced:99"]
     world.give(ModeOrdered(BTC, Mode.ACTIVE, "test", "seen"))
+    assert alerts(world) == ["budget:resumed:BTC"]
     world.give(forced)
     assert world.store.pairs[BTC].mode is Mode.ACTIVE
     assert alerts(world) == []

@@ -124,6 +124,20 @@ def record(folder: Path, scene: Scene) -> tuple[Path, ...]:
     return write(folder, lines(scene))
 
 
+# what these markets cost a run is no matter of the tests that play them
+UNBOUND = {
+    "BUDGET__FEES_DAY_PAIR_BPS": "1000000",
+    "BUDGET__FEES_DAY_BOOK_BPS": "1000000",
+    "BUDGET__FEES_MONTH_PAIR_BPS": "1000000",
+    "BUDGET__TURNOVER_DAY_PAIR": "1000000",
+    "BUDGET__UNDONE_MAX": "1000000",
+    "BUDGET__UNDONE_PAUSE_S": "0",
+    "BUDGET__REFUSED_ORDERS_PER_MIN": "1000000",
+    "BUDGET__LOSS_DAY_BPS": "1000000",
+    "BUDGET__LOSS_PEAK_BPS": "1000000",
+}
+
+
 def settings(perpetual: str = "usdm", changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a run: three clips in, three out; ``changes`` are named without the prefix."""
     venue = ROOT / "examples/venue"
@@ -150,5 +164,6 @@ def settings(perpetual: str = "usdm", changes: Mapping[str, str] | None = None) 
         "LIMITS__NAKED_MAX_QUOTE": "30000",
         "FUSE__OPENING_NOTIONAL_PER_MIN_QUOTE": "600000",
         "FUSE__CLOSING_NOTIONAL_PER_MIN_QUOTE": "600000",
+        **UNBOUND,
     }
     return {f"BASISBOT_{name}": value for name, value in {**variables, **(changes or {})}.items()}

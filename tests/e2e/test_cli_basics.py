@@ -118,6 +118,16 @@ def test_a_configuration_error_is_one_sentence_and_exit_4(tmp_path: Path) -> Non
     assert done.stdout == ""
 
 
+def test_config_check_refuses_what_a_run_would_and_warns_of_what_is_hardly_meant(tmp_path: Path) -> None:
+    done = run("config", "check", cwd=tmp_path, env={**NEEDED, "BASISBOT_MODE": "testnet"})
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "BASISBOT_MODE is 'testnet', but BASISBOT_BINANCE_KEY is not set" in done.stderr
+    done = run("config", "check", cwd=tmp_path, env=NEEDED)
+    assert "warning: BASISBOT_STRATEGY__ENTRY_CARRY_APR and BASISBOT_STRATEGY__ENTRY_GAP_BPS" in done.stdout
+    told = json.loads(run("config", "check", "--json", cwd=tmp_path, env=NEEDED).stdout)
+    assert f"warning: {told['warnings'][0]}" in done.stdout.splitlines()
+
+
 def test_config_check_reads_dotenv_of_the_working_directory(tmp_path: Path) -> None:
     assert run("config", "check", cwd=tmp_path).returncode == 4
     (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in NEEDED.items()), encoding="utf-8")

@@ -76,8 +76,8 @@ def test_what_is_refused_can_end_with_0_so_that_nothing_starts_it_again(venue: V
         ({"BINANCE_SECRET": "wrong"}, "binance:spot market is down: the venue refuses the key: -1022"),
         ({"BINANCE_KEY": "wrong"}, "binance:spot market is down: the venue refuses the key: -2014"),
         (
-            {"PAIRS": "BTC=binance:spot:NONEUSDT/binance:usdm:BTCUSDT", "PAIR_CAPITAL_QUOTE": "BTC=20000"},
-            "BTC held: no_book binance:spot:NONEUSDT is not listed",
+            {"PAIRS": "BTC=binance:spot:BTCDAI/binance:usdm:BTCUSDT", "PAIR_CAPITAL_QUOTE": "BTC=20000"},
+            "BTC held: no_book binance:spot:BTCDAI is not listed",
         ),
     ],
     ids=["secret", "key", "symbol"],
@@ -123,7 +123,7 @@ def test_a_journal_of_another_mode_is_not_gone_on_with(venue: Venue, tmp_path: P
         assert (unknown.code, unknown.out) == (1, "")
         assert "there is no pair 'ETH'; there are BTC, BTCUSD" in unknown.err
         assert daemon.end() == 0
-    paper = environ(venue, MODE="paper", PAPER_BALANCES="binance:spot:USDT=100000")
+    paper = environ(venue, MODE="paper", PAPER_BALANCES="binance:spot:USDT=100000,binance:usdm:USDT=100000")
     done = run(tmp_path, paper, "--journal", str(daemon.journal))
     assert_refused(done, venue, "of mode 'rehearsal'", "BASISBOT_MODE is 'paper'", "BASISBOT_JOURNAL")
     nobody = daemon.tell("status")
@@ -140,6 +140,8 @@ def test_the_doctor_is_content_with_a_rehearsal(venue: Venue, tmp_path: Path) ->
     answer = json.loads(told.out)
     assert answer["ok"]
     assert len(plain.out.splitlines()) == len(answer["findings"]) > 20
+    (budgets,) = [one["text"] for one in answer["findings"] if one["check"] == "budgets"]
+    assert "by hand: none; by default: FEES_DAY_PAIR_BPS=100.0, FEES_DAY_BOOK_BPS=50.0" in budgets
     assert [secret for secret in (*venue.secrets, TOKEN) if secret in plain.out + told.out] == []
 
 

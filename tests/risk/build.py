@@ -81,6 +81,7 @@ def make_store(config: Config | None = None, cash: str = "1000000", coins: str =
     config = config or make_config()
     store = Store(config=config, run_id="run00000", now_ns=NOW, rates={"USDT/USD": D(1)})
     for spec in config.pairs:
+        store.routes.capital = {"USDT": store.routes.capital.get("USDT", D(0)) + spec.capital_quote}
         store.pairs[spec.name] = Pair(spec, Leg(Role.LONG, spec.long), Leg(Role.SHORT, spec.short))
         for name in (spec.long, spec.short):
             store.markets[name] = make_market(instrument(name))

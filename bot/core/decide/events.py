@@ -30,7 +30,10 @@ from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import watch
 from risk.exposure import config_of
 
-KINDS = ("halted", "forced", "margin_call", "venue_reset", "drift", "settings", "contradiction", "adopted")
+KINDS = (
+    "halted", "forced", "margin_call", "venue_reset", "drift", "settings", "contradiction", "adopted",
+    "budget",
+)  # fmt: skip
 
 
 class Known(Struct, frozen=True):

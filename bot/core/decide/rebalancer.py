@@ -18,7 +18,7 @@ from bot.model.instrument import Side
 from bot.model.money import ZERO, exact
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import Order, OrderState, Pair, Store, live_orders_of
-from risk import guard, ratio, watch
+from risk import budgets, guard, ratio, watch
 from risk.exposure import pair_delta_base
 from risk.guard import Refused
 
@@ -57,20 +57,14 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         return _exit(store, config, pair, at_ns)
     blind = next((hold for hold in watch.holds(store, at_ns, pair) if hold.code in BLIND), None)
     found = of_hold(blind) if blind is not None else signals.leave(store, config, pair, at_ns)
-    if not isinstance(found, Idle) and pair.exits_undone and _rests(pair, at_ns):
-        found = Idle("clip_interval")
     if not isinstance(found, Idle):
-        return candidates.leave(store, config, pair, at_ns, found, forced=False)
+        return _leave(store, config, pair, at_ns, found)
     drift = candidates.drift(store, config, pair, at_ns)
     if drift is not None:
         return drift
     entered = _enter(store, config, pair, at_ns)
-    return found if isinstance(entered, Idle) else entered
-
-
-def _rests(pair: Pair, at_ns: int) -> bool:
-    """Whether the last clip of an exit is too young for the next one."""
-    return at_ns - pair.clip_ns < pairs.exit_pause_ns(pair)
+    told = not isinstance(entered, Idle) or entered.reason in budgets.ENDING  # a passed budget is news
+    return entered if told else found
 
 
 def _in_flight(store: Store, pair: Pair, live: list[Order], at_ns: int) -> Decided | Idle:
@@ -125,8 +119,6 @@ def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
     signal = signals.entry(store, config, pair, at_ns)
     if isinstance(signal, Idle):
         return signal
-    if at_ns < pair.clip_ns:
-        return Idle("entry_was_unwound", f"{(pair.clip_ns - at_ns) / 1e9:.0f}")
     if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
     size = sizing.entry_size(store, pair, clip)
@@ -141,6 +133,9 @@ def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
         idle = draft.add(role, sides[role], size.qty(role), reduce_only=False)
         if idle is not None:
             return idle
+    block = budgets.entry_block(store, at_ns, pair, tuple(draft.orders))
+    if block is not None:
+        return Idle(block.rule, block.value, block.limit)
     whole = draft.admitted()
     # the leg that follows must be possible before the first one goes
     return whole if together or isinstance(whole, Idle) else draft.admitted(1)
@@ -151,21 +146,28 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
     come back: then it is left alone, and the pair is HEDGED again after a while."""
     mode = watch.effective_mode(store, pair)
     if mode is Mode.FLATTENING:
-        if _rests(pair, at_ns):
+        if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
             return Idle("clip_interval")
         why: AnyWhy = Flatten(store.mode_reason or pair.mode_reason)
-        found = candidates.leave(store, config, pair, at_ns, why, forced=True)
-        if isinstance(found, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
+        group = candidates.leave(store, config, pair, at_ns, why, forced=True)
+        if isinstance(group, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
             return candidates.repair(store, config, pair, at_ns)
-        return found
-    is_young = at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9
-    if is_young or (pair.exits_undone and _rests(pair, at_ns)):
+        return group
+    if at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
     if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
         return Idle("exit_withdrawn")
     signal = signals.leave(store, config, pair, at_ns)
     if not isinstance(signal, Idle):
-        return candidates.leave(store, config, pair, at_ns, signal, forced=False)
+        return _leave(store, config, pair, at_ns, signal)
     if pair.why is None:
         return signal
-    return candidates.leave(store, config, pair, at_ns, pair.why, forced=False)
+    return _leave(store, config, pair, at_ns, pair.why)
+
+
+def _leave(store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy) -> Decided | Idle:
+    """A clip of an exit by signal or age, which waits where the one before it was bought back."""
+    block = budgets.exit_block(store, at_ns, pair)
+    if block is not None:
+        return Idle(block.rule, block.value, block.limit)
+    return candidates.leave(store, config, pair, at_ns, why, forced=False)
