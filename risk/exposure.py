@@ -5,7 +5,7 @@ inverse leg is worth ``(coin_cash + cost − N / price) × price`` quote, so its
 a number that fills and payments change and that the price alone does not. Which coins margin that leg is no
 part of it: a baseline is never counted, and a pair's spot leg is counted once, as the other leg. Coins count
 while both legs are held or being built. Where a leg is gone they are the pair's *residual*: a figure of its
-own, which no order in either leg could end (ADR 13).
+own, which no order in either leg could end (ADR 15).
 
 *Worst case* means that any subset of what may still fill does fill: every live and uncertain order, and the
 group under test.  Three measures differ in what "any subset" ranges over:
