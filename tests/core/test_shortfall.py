@@ -1,0 +1,157 @@
+"""What a venue holds less of than the ledger: contracts are taken over, coins bound what is sold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from bot.model.commands import PlaceOrder, QueryAccount, RaiseAlert, SetMode
+from bot.model.facts import AccountReported, OrderRejected, PositionHeld, PositionSeen
+from bot.model.ids import AccountId
+from bot.model.instrument import Position, Side
+from bot.model.money import ZERO
+from bot.model.pair import Mode, PairState, Role
+from risk.exposure import tolerance_base
+from tests.core.way_out import D, FLATTEN, beat, delta_of, is_hedged, pair_of, play, steady
+from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged
+
+
+def close_by_hand(world: World, left: Decimal) -> None:
+    """Somebody else buys the contract back until ``left`` stands, and the venue pushes the position alone."""
+    name = world.config.pairs[0].short
+    held = world.positions[name]
+    share = left / held.qty if held.qty else ZERO
+    world.positions[name] = Position(left, held.cost * share)
+    world.give(PositionSeen(name, left, world.positions[name].cost, world.at_ns))
+
+
+def asked(world: World) -> list[AccountId]:
+    found = [one.account for one in world.commands if isinstance(one, QueryAccount)]
+    world.commands = [one for one in world.commands if not isinstance(one, QueryAccount)]
+    return found
+
+
+@pytest.mark.parametrize("short", [LINEAR, INVERSE])
+@pytest.mark.parametrize("share", ["0", "0.4"])
+def test_a_contract_closed_by_hand_is_taken_over_at_the_second_equal_report(short: str, share: str) -> None:
+    world = hedged(INVERSE if short == INVERSE else LINEAR)
+    beat(world, *world.books(60_000.0, 0.0), after_s=5.0)
+    world.commands.clear()
+    lot = world.instruments[1].lot
+    left = (world.positions[world.config.pairs[0].short].qty * D(share) // lot) * lot
+    close_by_hand(world, left)
+    account = world.instruments[1].account
+    assert account in asked(world), "at once"
+    begun_ns = world.at_ns
+    world.give(world.report(account))
+    assert not world.placed(), "the first report may cross an execution that is still to be told"
+    while world.at_ns - begun_ns < 15 * 10**9 and not [
+        one for one in world.commands if type(one) is PlaceOrder
+    ]:
+        beat(world, *world.books(60_000.0, 0.0))
+        for name in asked(world):
+            world.give(world.report(name))
+    assert (BTC, Mode.PAUSED) in [(one.scope, one.mode) for one in world.commands if isinstance(one, SetMode)]
+    told = [one for one in world.commands if isinstance(one, RaiseAlert) and one.key.startswith("adopted:")]
+    assert [one.severity for one in told] == ["critical"]
+    orders = world.placed()
+    assert [(one.role, one.side) for one in orders] == [(Role.LONG, Side.SELL)]
+    world.give(*[fact for order in orders for fact in world.fill(order)])
+    assert is_hedged(world)
+    assert pair_of(world).short.position.qty == left
+    assert pair_of(world).state is (PairState.HEDGED if left else PairState.FLAT)
+
+
+@pytest.mark.parametrize("turned", ["-0.5", "0.1"])
+def test_what_grew_or_turned_is_never_taken_over(turned: str) -> None:
+    world = hedged()
+    beat(world, *world.books(60_000.0, 0.0), after_s=5.0)
+    held = pair_of(world).short.position
+    world.commands.clear()
+    world.positions[LINEAR] = Position(D(turned), D(turned) * 60_000)
+    for _ in range(200):
+        beat(world, *world.books(60_000.0, 0.0), after_s=2.0)
+        for name in asked(world):
+            world.give(world.report(name))
+    assert world.store.accounts[world.instruments[1].account].differences
+    assert pair_of(world).short.position == held
+    assert not world.placed()
+
+
+def test_a_report_that_differs_anew_begins_the_count_again() -> None:
+    world = hedged()
+    beat(world, *world.books(60_000.0, 0.0), after_s=5.0)
+    account = world.instruments[1].account
+    held = pair_of(world).short.position.qty
+    for left in ("-0.1", "-0.09", "-0.08"):
+        world.give(
+            AccountReported(
+                account,
+                dict(world.wallets[account]),
+                (PositionHeld(LINEAR, D(left), D(left) * 60_000),),
+                (),
+                world.at_ns,
+            )
+        )
+        assert pair_of(world).short.position.qty == held, left
+    world.give(
+        AccountReported(
+            account,
+            dict(world.wallets[account]),
+            (PositionHeld(LINEAR, D("-0.08"), D("-4800")),),
+            (),
+            world.at_ns,
+        )
+    )
+    assert pair_of(world).short.position.qty == D("-0.08")
+
+
+def test_coins_that_are_not_there_are_not_sold_and_the_contract_stays() -> None:
+    """Withdrawn or sold by hand: nobody knows whose they were, so nothing is bought back against them."""
+    world = hedged()
+    spot = world.instruments[0].account
+    world.wallets[spot]["BTC"] = ZERO
+    beat(world, *world.books(60_000.0, 0.0), after_s=301.0)
+    world.answer_accounts()
+    assert world.store.accounts[spot].differences
+    world.placed()
+    world.give(FLATTEN)
+    sent = world.placed() + play(world, 30, steady(world))
+    assert not sent
+    assert world.positions[LINEAR].qty == pair_of(world).short.position.qty != 0
+    assert pair_of(world).idle == "not_held"
+    alerts = [one for one in world.commands if isinstance(one, RaiseAlert) and one.key == "not_held:BTC"]
+    assert alerts[0].severity == "critical"
+    assert world.store.mode is Mode.FLATTENING
+
+
+def test_of_coins_that_are_partly_there_as_many_are_sold_in_ratio() -> None:
+    world = hedged()
+    spot = world.instruments[0].account
+    gone = D("0.1")
+    world.wallets[spot]["BTC"] -= gone
+    beat(world, *world.books(60_000.0, 0.0), after_s=301.0)
+    world.answer_accounts()
+    world.placed()
+    world.give(FLATTEN)
+    play(world, 30, steady(world))
+    assert abs(pair_of(world).long.position.qty - gone) <= D("0.001")
+    assert abs(pair_of(world).short.position.qty + gone) <= D("0.001")
+    assert abs(delta_of(world)) <= 2 * tolerance_base(world.store, pair_of(world))
+    assert world.wallets[spot]["BTC"] <= D("0.001"), "no coin of anybody else was sold"
+
+
+def test_a_reduction_that_is_refused_asks_what_is_held() -> None:
+    world = hedged()
+    beat(world, *world.books(60_000.0, 0.0), after_s=5.0)
+    world.commands.clear()
+    world.give(FLATTEN)
+    legs = {order.instrument: order for order in world.placed()}
+    world.give(
+        *world.fill(legs[SPOT], ZERO), OrderRejected(legs[LINEAR].client_id, "-2022", "no", world.at_ns)
+    )
+    world.placed()
+    world.give(*[OrderRejected(name, "-1", "no", world.at_ns) for name in list(world.store.live)])
+    beat(world)
+    assert world.instruments[1].account in asked(world)
