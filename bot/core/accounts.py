@@ -74,7 +74,7 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
             book_funding(store, fact)
             touch(store, fact.instrument, touched)
         case InterestCharged() | InsuranceCharged() | Transferred():
-            book_payment(store, fact)
+            _paid(store, fact, touched)
         case ForcedFilled():
             book_forced(store, fact)
             touch(store, fact.instrument, touched)
@@ -102,6 +102,13 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
             touched.update(dict.fromkeys(store.pairs, False))
         case _:
             assert_never(fact)
+
+
+def _paid(store: Store, fact: InterestCharged | InsuranceCharged | Transferred, touched: Touched) -> None:
+    """Coins of a margin wallet may be a pair's residual."""
+    book_payment(store, fact)
+    for contract in store.routes.margined_in.get(fact.asset, ()):
+        touch(store, contract, touched)
 
 
 def fold_channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot.core import ledger, recon, shortfall, views
+from bot.core import ledger, recon, residuals, shortfall, views
 from bot.model.facts import (
     AccountReported,
     ForcedFilled,
@@ -153,6 +153,7 @@ def book_payment(store: Store, fact: InterestCharged | InsuranceCharged | Transf
             ledger.insured(store, fact)
         case Transferred():
             ledger.transferred(store, fact)
+            residuals.transferred(store, fact)
 
 
 def _fill_leg(leg: Leg, instrument: Instrument, fact: OrderFilled | ForcedFilled) -> None:

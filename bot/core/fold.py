@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import border, orders, pairs, shortfall, spending
+from bot.core import border, orders, pairs, residuals, shortfall, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.indexing import (
@@ -62,6 +62,7 @@ from bot.model.facts import (
     OrderUncertain,
     ProtocolDrift,
     RateSeen,
+    ResidualSettled,
     RunFact,
     SettingsChanged,
     StopOrdered,
@@ -200,6 +201,8 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             if store.config is not None and store.config.budget != fact.config.budget:
                 spending.reopen(store)
             store.config = fact.config
+        case ResidualSettled():
+            residuals.settled(store, fact)
         case InstrumentStatusSeen():
             listed = store.markets.get(fact.instrument)
             if listed is not None:

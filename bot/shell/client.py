@@ -124,6 +124,8 @@ def print_status(state: State) -> None:
             say(f"{name} held: {' '.join(filter(None, (hold.code, hold.value, hold.limit)))}")
         if pair.mode != "active" and pair.mode_reason:
             say(f"{name} is {pair.mode}: {pair.mode_reason}")
+        if pair.residual_base != "0":
+            say(f"{name} leaves {pair.residual_base} coins unhedged")
         if pair.idle and not pair.holds:
             say(f"{name}: {' '.join(filter(None, (pair.idle, pair.idle_value, pair.idle_limit)))}")
     for name, order in state.orders.items():

@@ -36,6 +36,7 @@ NAMES: dict[str, str] = {
     "last moved on it; anything but zero is a bug, NAV currency",
     "notional_quote": "the larger leg of a pair, NAV currency",
     "delta_quote": "net delta of a pair, NAV currency",
+    "residual_coins_base": "coins that an inverse pair left unhedged, base currency",
     "naked_seconds": "how long a pair has been naked; 0: it is not",
     "basis_bps": "middle of the short leg's book over the long leg's, basis points",
     "carry_ratio": "net carry of a clip entered now, fraction a year",
@@ -158,6 +159,7 @@ def _pair(state: State, name: str) -> Iterator[Reading]:
     pair, labels = state.pairs[name], {"pair": name}
     yield from _known("notional_quote", pair.notional_quote, labels)
     yield from _known("delta_quote", pair.delta_quote, labels)
+    yield Reading("residual_coins_base", float(pair.residual_base), labels)
     yield from _known("basis_bps", pair.basis_bps, labels)
     yield from _known("carry_ratio", pair.net_apr, labels)
     yield Reading("naked_seconds", pair.naked_s, labels)

@@ -45,6 +45,7 @@ ORIGIN: dict[type[facts.Fact], str] = {
     facts.Throttled: "venue",
     facts.InstrumentStatusSeen: "venue",
     facts.AdoptionOrdered: "operator",
+    facts.ResidualSettled: "operator",
     facts.StopOrdered: "operator",
     facts.Stopped: "operator",
     facts.SettingsChanged: "operator",

@@ -30,7 +30,7 @@ from bot.model.store import (
 )
 from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
-from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure
+from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure, residual_base
 from risk.margin import INFINITE, MissingBrackets, account_margin
 from risk.watch import Hold, agreement_holds, effective_mode, holds
 
@@ -61,7 +61,8 @@ class LegState(Struct, frozen=True, kw_only=True):
 
 class PairView(Struct, frozen=True, kw_only=True):
     """One pair.  ``mode`` is the one in force; ``basis_bps`` compares the middles of the two books, the gaps
-    what a clip could be entered and left at."""
+    what a clip could be entered and left at.  ``residual_base``: coins that an inverse leg left unhedged, no
+    part of the delta."""
 
     state: str
     state_age_s: float
@@ -86,6 +87,7 @@ class PairView(Struct, frozen=True, kw_only=True):
     notional_quote: Number
     naked_s: float
     orders_live: int
+    residual_base: str = "0"
 
 
 class OrderView(Struct, frozen=True, kw_only=True):
@@ -215,6 +217,7 @@ def _pair(store: Store, config: Config, pair: Pair, at_ns: int) -> PairView:
         notional_quote=notional,
         naked_s=_seconds(at_ns - pair.naked_ns) if pair.naked_ns else 0.0,
         orders_live=len(live_orders_of(store, pair)),
+        residual_base=text(residual_base(store, pair)),
     )
 
 
