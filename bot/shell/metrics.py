@@ -93,6 +93,7 @@ HOLDS = (
     "gap", "no_book", "crossed_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
     "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
     "foreign_order", "baseline_position", "feed_ended", "base_differs", "interval_in_doubt",
+    "contract_of_open_pair",
 )  # fmt: skip
 
 

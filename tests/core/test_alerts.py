@@ -13,6 +13,7 @@ from bot.core import fold
 from bot.core.decide import alerts, conditions
 from bot.core.decide.conditions import STANDING
 from bot.core.pairs import set_mode
+from bot.core.routes import derive
 from bot.model.commands import NoteIdle, RaiseAlert
 from bot.model.facts import (
     AnyFact,
@@ -29,7 +30,7 @@ from bot.model.facts import (
 from bot.model.ids import AccountId, PairName
 from bot.model.instrument import Position, Side
 from bot.model.pair import Mode, PairState
-from bot.model.store import StandingAlert, Store, state_sha256
+from bot.model.store import Pair, StandingAlert, Store, state_sha256
 from tests.core.world import BTC, LINEAR, World, hedged
 
 D = Decimal
@@ -189,16 +190,26 @@ def idle(code: str) -> Callable[[Store], None]:
     return set_idle
 
 
+def contract_of_open_pair(store: Store) -> None:
+    old = msgspec.json.decode(msgspec.json.encode(store.pairs[BTC]), type=Pair)
+    old.spec = msgspec.structs.replace(old.spec, name=PairName("OLD"))
+    old.in_config = False
+    store.pairs[old.spec.name] = old
+    derive(store)
+
+
 def margin_coins(store: Store) -> None:
     pair = store.pairs[BTC]
     pair.short.position, pair.long.position = Position(), Position(D("0.000001"), D("0.06"))
     pair.short.coin_cash = D("0.1")
 
 
+WARNINGS = ("contract_of_open_pair", "foreign", "channel", "margin_coins")
 KINDS: dict[str, Callable[[Store], None]] = {
     "legged:BTC": legged,
     "naked_halted:BTC": naked_halted,
     "limit:BTC:leverage": limit,
+    "contract_of_open_pair:BTC": contract_of_open_pair,
     "margin_coins:BTC": margin_coins,
     "reconcile:binance:usdm": reconcile,
     "foreign:binance:usdm": foreign,
@@ -229,9 +240,7 @@ def test_every_kind_begins_is_repeated_by_the_clock_alone_and_ends(key: str) -> 
     KINDS[key](world.store)
     (first,) = looked_at(world.store, at_ns, everything)
     assert (first.key, first.stands) == (key, True)
-    assert first.severity == (
-        "warning" if key.partition(":")[0] in ("foreign", "channel", "margin_coins") else "critical"
-    )
+    assert first.severity == ("warning" if key.partition(":")[0] in WARNINGS else "critical")
     ticks = [looked_at(world.store, at_ns + after_s * SECOND_NS, Tick({}, {})) for after_s in range(1, 301)]
     assert [(after_s, found[0].key) for after_s, found in enumerate(ticks, 1) if found] == [
         (60, key),

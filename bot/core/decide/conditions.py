@@ -20,7 +20,7 @@ from bot.model.money import ONE
 from bot.model.pair import Mode, PairState
 from bot.model.store import Account, Market, Pair, Store
 from bot.model.venue_settings import account_unfit, contract_unfit
-from risk import watch
+from risk import claims, watch
 from risk.exposure import config_of, pair_delta_base, residual_base
 from risk.tradable import RESTING_MARGIN, is_gone
 
@@ -115,7 +115,7 @@ UNDER_WAY = (
 
 @lru_cache(maxsize=4096)
 def keys_of_pair(name: PairName) -> tuple[str, ...]:
-    kinds = ("legged", "naked_halted", "margin_coins", *STANDING)
+    kinds = ("legged", "naked_halted", "margin_coins", "contract_of_open_pair", *STANDING)
     return (*(f"{kind}:{name}" for kind in kinds), *(f"limit:{name}:{rule}" for rule in watch.PASSABLE))
 
 
@@ -136,6 +136,13 @@ def of_pair(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
         remedy = "lower the position or raise the limit, then resume"
         text = f"pair {name} only reduces: {pair.mode_reason}; {remedy}"
         yield Condition("limit", f"{name}:{rule}", "critical", text)
+    taken = claims.rival(store, pair)
+    if taken is not None and pair.in_config:
+        text = (
+            f"pair {name} opens nothing: {taken[0]} belongs to the pair {taken[1]}, which is open; flatten "
+            f"{taken[1]}, or give the pair its old name again"
+        )
+        yield Condition("contract_of_open_pair", name, "warning", text)
     yield from _residual(store, pair)
     yield from _kept(store, at_ns, pair)
 
@@ -304,8 +311,8 @@ def of_everything(store: Store) -> Iterator[Condition]:
 KINDS_OF_ACCOUNT = ("reconcile", "foreign", "channel", "settings")
 KINDS_OF_INSTRUMENT = ("status", "settings")
 KINDS = (
-    "halted", "legged", "naked_halted", "limit", "margin_coins", "reconcile", "foreign", "channel",
-    "settings", "status",
+    "halted", "legged", "naked_halted", "limit", "contract_of_open_pair", "margin_coins", "reconcile",
+    "foreign", "channel", "settings", "status",
 )  # fmt: skip
 
 
@@ -320,6 +327,8 @@ def ended(store: Store, key: str) -> str:
         case "limit":
             name, _, rule = subject.partition(":")
             return f"pair {name} is no longer bound by {rule}"
+        case "contract_of_open_pair":
+            return f"the contracts of pair {subject} are no other pair's any more"
         case "margin_coins":
             return f"pair {subject} leaves no coins unhedged that are more than dust"
         case "reconcile":
