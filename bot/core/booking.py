@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from bot.core import ledger, recon, residuals, shortfall, views
+from bot.core import fees, ledger, recon, residuals, shortfall, views
 from bot.model.facts import (
     AccountReported,
     ForcedFilled,
@@ -105,6 +105,7 @@ def book_fill(store: Store, order: Order, fact: OrderFilled) -> None:
     """One execution of an order of ours that is not booked yet, whatever state the order is in."""
     book_once(store, account_of(fact.instrument), _fill_key(fact), fact.venue_ns)
     ledger.filled(store, fact, order.arrival_mid)
+    fees.paid(store, fact)
     order.filled_qty += fact.qty
     market = store.markets[fact.instrument]
     _note_trade(store, market, fact.trade_id)
@@ -118,6 +119,7 @@ def book_forced(store: Store, fact: ForcedFilled) -> None:
     if not book_once(store, account_of(fact.instrument), _forced_key(fact), fact.venue_ns):
         return
     ledger.forced(store, fact)
+    fees.paid(store, fact)
     market = store.markets[fact.instrument]
     _note_trade(store, market, fact.trade_id)
     instrument = market.instrument

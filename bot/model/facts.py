@@ -20,6 +20,7 @@ from bot.model.account_facts import (
     AdoptionOrdered,
     BalanceSeen,
     ContractSet,
+    FeeAssetSet,
     ForeignOrder,
     FundingPaid,
     HistoryGapped,
@@ -345,6 +346,6 @@ OrderFact = (
 AccountFact = (
     AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
     | InsuranceCharged | MarginCalled | HistoryGapped | VenueReset | AdoptionOrdered
-    | AccountTouched | ContractSet | AccountSet
+    | AccountTouched | ContractSet | AccountSet | FeeAssetSet
 )  # fmt: skip
 AnyFact = MarketFact | RunFact | OrderFact | AccountFact

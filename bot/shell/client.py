@@ -136,6 +136,9 @@ def print_status(state: State) -> None:
     for name, account in state.accounts.items():
         for channel, reason in account.lost.items():
             say(f"{name} {channel} is down: {reason}")
+        if account.fee_coin:
+            lasts = "" if account.fee_coin_left_h is None else f", {account.fee_coin_left_h:.0f} h left"
+            say(f"{name} holds {account.fee_coin_balance} {account.fee_coin} to pay fees from{lasts}")
         for difference in account.differences:
             say(f"{name} differs: {difference}")
     money = state.money

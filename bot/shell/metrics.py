@@ -52,6 +52,8 @@ NAMES: dict[str, str] = {
     "leg_book_age_seconds": "time since a leg's book was last a fact",
     "account_age_seconds": "time since an account was last compared with the venue",
     "account_reconciled_bool": "1 when an account is what the ledger expects",
+    "fee_coin_balance_coins": "what an account holds of the coin that its fees are paid from",
+    "fee_coin_left_hours": "how long that lasts at the rate of fees of the last 24 hours",
     "account_offset_seconds": "the venue's clock less ours, after correction",
     "drift_total": "messages of a venue that were not understood, by account, since the journal began",
     "alerts_total": "alerts begun since the start, by the first word of their key; repeats do not count",
@@ -185,6 +187,9 @@ def _accounts(state: State) -> Iterator[Reading]:
         labels = {"account": name}
         yield from _known("account_age_seconds", account.reported_age_s, labels)
         yield Reading("account_reconciled_bool", float(account.reconciled), labels)
+        of_coin = {**labels, "coin": account.fee_coin}
+        yield from _known("fee_coin_balance_coins", account.fee_coin_balance, of_coin)
+        yield from _known("fee_coin_left_hours", account.fee_coin_left_h, of_coin)
         yield Reading("account_offset_seconds", account.offset_ms / 1e3, labels)
 
 

@@ -42,6 +42,7 @@ ORIGIN: dict[type[facts.Fact], str] = {
     facts.AccountTouched: "venue",
     facts.ContractSet: "venue",
     facts.AccountSet: "venue",
+    facts.FeeAssetSet: "venue",
     facts.Throttled: "venue",
     facts.InstrumentStatusSeen: "venue",
     facts.AdoptionOrdered: "operator",

@@ -204,7 +204,13 @@ def margin_coins(store: Store) -> None:
     pair.short.coin_cash = D("0.1")
 
 
-WARNINGS = ("contract_of_open_pair", "foreign", "channel", "margin_coins")
+def fee_coin(store: Store) -> None:
+    account = store.accounts[USDM]
+    account.fee_coin, account.fee_coin_hours = "BNB", {0: D("0.5")}
+    account.balances["BNB"] = D("0.1")
+
+
+WARNINGS = ("fee_coin", "contract_of_open_pair", "foreign", "channel", "margin_coins")
 KINDS: dict[str, Callable[[Store], None]] = {
     "legged:BTC": legged,
     "naked_halted:BTC": naked_halted,
@@ -217,6 +223,7 @@ KINDS: dict[str, Callable[[Store], None]] = {
     "settings:binance:usdm": account_settings,
     f"settings:{LINEAR}": contract_settings,
     f"status:{LINEAR}": status,
+    "fee_coin:binance:usdm": fee_coin,
     "halted": halted,
     **{f"{code}:BTC": idle(code) for code in STANDING},
 }

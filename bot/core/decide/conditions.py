@@ -22,6 +22,7 @@ from bot.model.store import Account, Market, Pair, Store
 from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import claims, watch
 from risk.exposure import config_of, pair_delta_base, residual_base
+from risk.fee_coin import LEVEL_H, fee_stock
 from risk.tradable import RESTING_MARGIN, is_gone
 
 LONG_NS = 60_000_000_000  # a channel that is well is reached again within a few seconds
@@ -200,7 +201,8 @@ def _has_position(store: Store, pair: Pair) -> bool:
 @lru_cache(maxsize=256)
 def keys_of_account(name: AccountId) -> tuple[str, ...]:
     channels = (f"channel:{name} {channel.value}" for channel in Channel)
-    return (f"reconcile:{name}", f"foreign:{name}", f"settings:{name}", *channels)
+    kinds = ("reconcile", "foreign", "settings", "fee_coin")
+    return (*(f"{kind}:{name}" for kind in kinds), *channels)
 
 
 def of_account(store: Store, at_ns: int, account: Account) -> Iterator[Condition]:
@@ -226,6 +228,13 @@ def of_account(store: Store, at_ns: int, account: Account) -> Iterator[Condition
         yield Condition("foreign", name, "warning", text)
     if account_unfit(account.hedged, account.multi_assets):
         yield _unfit(name, account_words(account))
+    stock = fee_stock(account, at_ns)
+    if stock is not None and stock.left_h is not None and stock.left_h < LEVEL_H:
+        text = (
+            f"account {name} holds {stock.balance:f} {stock.coin} to pay fees from, {stock.left_h:.1f} h at "
+            "the rate of the last day: buy more, else they are paid in what is traded"
+        )
+        yield Condition("fee_coin", name, "warning", text)
     if account.lost and _is_served(store, name):
         for channel in account.lost:
             yield from _channel(store, at_ns, account, channel)
@@ -308,11 +317,11 @@ def of_everything(store: Store) -> Iterator[Condition]:
 
 # --- the end of a condition -------------------------------------------------------------------------------
 
-KINDS_OF_ACCOUNT = ("reconcile", "foreign", "channel", "settings")
+KINDS_OF_ACCOUNT = ("reconcile", "foreign", "channel", "settings", "fee_coin")
 KINDS_OF_INSTRUMENT = ("status", "settings")
 KINDS = (
     "halted", "legged", "naked_halted", "limit", "contract_of_open_pair", "margin_coins", "reconcile",
-    "foreign", "channel", "settings", "status",
+    "foreign", "channel", "settings", "fee_coin", "status",
 )  # fmt: skip
 
 
@@ -340,6 +349,8 @@ def ended(store: Store, key: str) -> str:
             return (
                 f"{subject} is open again" if _is_served(store, name) else f"no pair needs {subject} any more"
             )
+        case "fee_coin":
+            return f"account {subject} needs no more of its fee coin"
         case "status":
             market = store.markets.get(InstrumentId(subject))
             return f"{subject} is {(market.status if market else '') or 'TRADING'}"
