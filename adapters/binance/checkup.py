@@ -147,7 +147,7 @@ async def _instruments(
     known.update(described.instruments)
     found = [_instrument(patient, described, leg) for leg in legs]
     if rest.market == "spot":
-        found += [_fee_asset(leg, described.fee_coins.get(leg)) for leg in described.instruments]
+        found += [fee_asset(leg, described.fee_coins.get(leg)) for leg in described.instruments]
     return found
 
 
@@ -170,7 +170,7 @@ def _instrument(patient: Patient, described: Described, leg: InstrumentId) -> Fi
     return Finding(check, OK, text)
 
 
-def _fee_asset(leg: InstrumentId, coin: str | None) -> Finding:
+def fee_asset(leg: InstrumentId, coin: str | None) -> Finding:
     """What fees are paid in, which a purchase is sized with."""
     check = f"fee asset {leg}"
     if coin is None:
