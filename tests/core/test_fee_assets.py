@@ -10,7 +10,7 @@ import pytest
 from bot.core import views
 from bot.core.fold import refold
 from bot.model.commands import PlaceOrder
-from bot.model.facts import AnyFact, BalanceSeen, FeeAssetSet, OrderFilled, RateSeen
+from bot.model.facts import AnyFact, BalanceSeen, FeeAssetSet, OrderFilled, RateSeen, Transferred
 from bot.model.ids import account_of
 from bot.model.instrument import Side, fill_cost
 from bot.model.money import COIN_QUANTUM, exact_arithmetic, multiply_rounded
@@ -151,6 +151,19 @@ def test_the_guard_counts_what_a_purchase_keeps(asset: str) -> None:
     order = Pending(BTC, Role.LONG, SPOT, Side.BUY, D(1), D(60_000), -1)
     taker = world.instruments[0].taker_rate
     assert kept_delta_base(world.store, order) == (1 - taker if asset == "BTC" else 1)
+
+
+def test_a_fee_in_quote_currency_is_cash_that_a_purchase_needs() -> None:
+    for asset, is_enough in (("BNB", True), ("USDT", False)):
+        world, _ = entered(asset, 1)
+        out = D(9_995) - world.store.ledger.cash[SPOT_ACCOUNT]["USDT"]
+        world.give(Transferred(SPOT_ACCOUNT, "USDT", out, "t1", world.at_ns))
+        beat(world, *world.books(60_000.0, 20.0), after_s=1.5)
+        sent = [order for order in world.placed() if order.role is Role.LONG]
+        if sent:
+            worth = sent[0].qty * sent[0].price
+            assert worth < 9_995 < worth * (1 + world.instruments[0].taker_rate), "the premise"
+        assert bool(sent) is is_enough
 
 
 def test_a_contract_whose_fee_coin_is_its_base_keeps_what_it_trades() -> None:
