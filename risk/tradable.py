@@ -45,6 +45,12 @@ def base_fee_rate(market: Market, side: Side) -> Decimal:
     return instrument.taker_rate if asset == instrument.base else ZERO
 
 
+def quote_fee_rate(market: Market, side: Side) -> Decimal:
+    """Fraction of a spot trade's worth that is paid as fee in quote currency on top, where that is known."""
+    instrument = market.instrument
+    return instrument.taker_rate if market.fee_assets.get(side) == instrument.quote else ZERO
+
+
 def touch_price(market: Market, side: Side) -> Decimal | None:
     """The price that an order of ``side`` meets first; without a book the mark; ``None`` without either."""
     levels = market.asks if side is Side.BUY else market.bids

@@ -21,7 +21,7 @@ from bot.model.ids import AccountId, account_of
 from bot.model.instrument import Instrument, Position, Side, after_fill, fill_cost
 from bot.model.money import COIN_QUANTUM, ZERO, divide
 from bot.model.store import Account, Attribution, Leg, Market, Order, Store
-from risk import claims
+from risk import ownership
 
 DEDUP_HORIZON_NS = 24 * 3_600_000_000_000
 ENDED_KEPT_NS = 3_600_000_000_000
@@ -126,7 +126,7 @@ def book_forced(store: Store, fact: ForcedFilled) -> None:
     if instrument.is_spot:
         return
     fee = fact.fee
-    for leg, qty in claims.shares(store, instrument.id, fact.qty, instrument.lot):
+    for leg, qty in ownership.split(store, instrument.id, fact.qty, instrument.lot):
         _fill_leg(leg, instrument, structs.replace(fact, qty=qty, fee=fee))
         fee = ZERO
 
@@ -139,7 +139,7 @@ def book_funding(store: Store, fact: FundingPaid) -> None:
     ledger.funded(store, fact)
     instrument = store.markets[fact.instrument].instrument
     if instrument.inverse and fact.asset == instrument.base:
-        for leg, amount in claims.shares(store, instrument.id, fact.amount, COIN_QUANTUM):
+        for leg, amount in ownership.split(store, instrument.id, fact.amount, COIN_QUANTUM):
             leg.coin_cash += amount
 
 
@@ -234,7 +234,7 @@ def _adopt_legs(store: Store, account: Account, fact: AccountReported) -> None:
         if listed.instrument.account == account.id and not listed.instrument.is_spot:
             stands = held.get(name, Position())
             ours = stands.qty - account.baseline_positions.get(name, Position()).qty
-            for leg, position in claims.divided(store, listed.instrument, Position(ours, stands.cost)):
+            for leg, position in ownership.divided(store, listed.instrument, Position(ours, stands.cost)):
                 if position.qty != leg.position.qty:
                     leg.position = position
     for pair in store.pairs.values():

@@ -15,7 +15,7 @@ from decimal import Decimal
 from bot.model.facts import FeeAssetSet, ForcedFilled, OrderFilled
 from bot.model.instrument import Instrument, Side
 from bot.model.money import ZERO
-from bot.model.store import Account, Market, Store
+from bot.model.store import Account, Market, Store, keep_index
 from risk.fee_coin import DAY_H, HOUR_NS
 
 
@@ -25,7 +25,7 @@ def paid(store: Store, fact: OrderFilled | ForcedFilled) -> None:
         return
     market = store.markets[fact.instrument]
     if market.instrument.is_spot:
-        market.fee_assets[fact.side] = fact.fee_asset
+        _learn(store, market, {**market.fee_assets, fact.side: fact.fee_asset})
     if not _is_apart(market.instrument, fact.fee_asset):
         return
     account, hour = store.accounts[market.instrument.account], fact.venue_ns // HOUR_NS
@@ -45,7 +45,7 @@ def told(store: Store, fact: FeeAssetSet) -> None:
     account = store.accounts[market.instrument.account]
     if fact.asset and _is_apart(market.instrument, fact.asset):
         _name(account, fact.asset)
-    _expect(market, account)
+    _expect(store, market, account)
 
 
 def moved(store: Store, account: Account, before: dict[str, Decimal]) -> None:
@@ -57,14 +57,24 @@ def moved(store: Store, account: Account, before: dict[str, Decimal]) -> None:
         for asset in dict.fromkeys((market.fee_coin or "", *market.fee_assets.values())):
             was, is_there = before.get(asset, ZERO) > 0, account.balances.get(asset, ZERO) > 0
             if was != is_there and _is_apart(market.instrument, asset):
-                _expect(market, account)
+                _expect(store, market, account)
 
 
-def _expect(market: Market, account: Account) -> None:
+def _expect(store: Store, market: Market, account: Account) -> None:
     """What the next fees are paid in, before a fill says so."""
     coin = market.fee_coin
     has_coin = bool(coin) and account.balances.get(coin or "", ZERO) > 0
-    market.fee_assets = dict.fromkeys(Side, coin) if coin and has_coin and market.instrument.is_spot else {}
+    _learn(
+        store, market, dict.fromkeys(Side, coin) if coin and has_coin and market.instrument.is_spot else {}
+    )
+
+
+def _learn(store: Store, market: Market, assets: dict[Side, str]) -> None:
+    """What is bought along, and what living purchases spend, follows."""
+    if market.fee_assets != assets:
+        market.fee_assets = assets
+        for name in store.routes.pairs_of.get(market.instrument.id, ()):
+            keep_index(store).mark_pair(name)
 
 
 def _is_apart(instrument: Instrument, asset: str) -> bool:

@@ -113,7 +113,7 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
                 before = pair.state, pair.naked_ns
                 pairs.settle(store, pair, at_ns)
                 if (pair.state, pair.naked_ns) != before:
-                    note_pair(index, pair)
+                    note_pair(index, store, pair)
         spending.end_batch(store)
     return touched
 
@@ -291,7 +291,7 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
         store.opening_ns = (*(ns for ns in store.opening_ns if ns > at_ns - MINUTE_NS), at_ns)
     pair = store.pairs[command.pair]
     pairs.sent(store, pair, command, at_ns)
-    note_pair(index, pair)
+    note_pair(index, store, pair)
 
 
 def _tick(store: Store, at_ns: int, fact: Tick) -> None:

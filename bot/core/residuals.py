@@ -13,7 +13,7 @@ from decimal import Decimal
 from bot.model.facts import ResidualSettled, Transferred
 from bot.model.instrument import Instrument
 from bot.model.money import ZERO
-from bot.model.store import Leg, Pair, Store
+from bot.model.store import Leg, Pair, Store, keep_index
 from risk.exposure import residual_base
 
 
@@ -27,6 +27,7 @@ def transferred(store: Store, fact: Transferred) -> None:
             continue
         taken = max(left, -owed) if left < 0 else min(left, -owed)
         leg.coin_cash += taken
+        keep_index(store).mark_pair(pair.spec.name)
         left -= taken
 
 

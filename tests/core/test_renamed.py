@@ -24,7 +24,7 @@ from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.instrument import Position, Side, after_fill
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairSpec, PairState
-from bot.model.store import Pair
+from bot.model.store import Pair, drop_index
 from risk import watch
 from tests.core.way_out import beat, play, steady
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged
@@ -136,6 +136,7 @@ def both_hold(world: World, old: str, new: str) -> None:
     for name, qty in ((BTC, D(old)), (NEW, D(new))):
         with exact_arithmetic():
             pair(world, name).short.position = Position(qty, qty * 60_000)
+    drop_index(world.store)
 
 
 def test_adopt_splits_pro_rata_to_what_the_legs_hold_floored_to_lots() -> None:

@@ -20,7 +20,7 @@ from bot.model.money import ONE
 from bot.model.pair import Mode, PairState
 from bot.model.store import Account, Market, Pair, Store
 from bot.model.venue_settings import account_unfit, contract_unfit
-from risk import claims, watch
+from risk import ownership, watch
 from risk.exposure import config_of, pair_delta_base, residual_base
 from risk.fee_coin import LEVEL_H, fee_stock
 from risk.tradable import RESTING_MARGIN, is_gone
@@ -137,7 +137,7 @@ def of_pair(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
         remedy = "lower the position or raise the limit, then resume"
         text = f"pair {name} only reduces: {pair.mode_reason}; {remedy}"
         yield Condition("limit", f"{name}:{rule}", "critical", text)
-    taken = claims.rival(store, pair)
+    taken = ownership.rival(store, pair)
     if taken is not None and pair.in_config:
         text = (
             f"pair {name} opens nothing: {taken[0]} belongs to the pair {taken[1]}, which is open; flatten "

@@ -44,7 +44,7 @@ def divided(store: Store, contract: Instrument, held: Position) -> list[tuple[Le
     lots, and the rest of it with the largest leg."""
     found = []
     cost_left = held.cost
-    legs = shares(store, contract.id, held.qty, contract.lot)
+    legs = split(store, contract.id, held.qty, contract.lot)
     for leg, qty in reversed(legs):
         is_last = leg is legs[0][0]
         cost = cost_left if is_last or not held.qty else divide(held.cost * qty, held.qty, COIN_QUANTUM)
@@ -53,7 +53,7 @@ def divided(store: Store, contract: Instrument, held: Position) -> list[tuple[Le
     return found
 
 
-def shares(store: Store, contract: InstrumentId, amount: Decimal, unit: Decimal) -> list[tuple[Leg, Decimal]]:
+def split(store: Store, contract: InstrumentId, amount: Decimal, unit: Decimal) -> list[tuple[Leg, Decimal]]:
     """The same of any amount, in multiples of ``unit``, the largest leg first.  Where no leg holds anything
     all of it is the first owner's, the one that the settings name before others."""
     pairs = [store.pairs[name] for name in owners(store, contract)]
