@@ -9,6 +9,7 @@ import pytest
 
 from bot.core import views
 from bot.model.commands import PlaceOrder
+from bot.model.config import Budget
 from bot.model.facts import (
     AdoptionOrdered,
     BalanceSeen,
@@ -44,7 +45,7 @@ def boot_as(world: World, name: PairName, short: InstrumentId = LINEAR) -> None:
 
 
 def renamed(short: InstrumentId = LINEAR) -> World:
-    world = hedged(short)
+    world = hedged(short, budget=Budget(fees_day_pair_bps=10_000.0, fees_day_book_bps=10_000.0))
     boot_as(world, NEW, short)
     assert world.store.pairs[BTC].state is PairState.HEDGED, "the premise: it is open"
     world.commands.clear()
