@@ -1,4 +1,5 @@
-"""The verbs that speak to a living run: status, pause, reduce, resume, flatten, halt.
+"""The verbs that speak to a living run: status, pause, reduce, resume, flatten, halt, adopt,
+settle-residual.
 
 Each is one request to the local API.  Exit codes: 0 done, 1 refused or nobody there, 4 no token or port.
 """
@@ -75,6 +76,19 @@ def adopt(
 ) -> None:
     """Take an account over as it stands: what differs from the ledger was moved in or out by somebody."""
     _give("adopt", account, (reason, actor), (env_file, journal_file), as_json)
+
+
+@verbs.command("settle-residual")
+def settle_residual(
+    pair: Annotated[str, typer.Argument(help="A pair's name.")],
+    reason: Reason,
+    actor: Actor = "",
+    env_file: EnvFile = None,
+    journal_file: JournalFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that the coins which an inverse pair left unhedged are no longer the pair's."""
+    _give("settle-residual", pair, (reason, actor), (env_file, journal_file), as_json)
 
 
 def _give(

@@ -67,6 +67,12 @@ class Finding(Struct, frozen=True):
     may_pass: bool = False
 
 
+FEE_ASSET_UNKNOWN = (
+    "the venue does not tell what fees are paid in: the first purchase shows it, and may leave the pair "
+    "long by the fee"
+)
+
+
 class LiveGateway(VenueGateway, Protocol):
     """A venue over the network.  It tells first what it trades (`InstrumentListed`), then as each channel
     opens; it reconnects by itself, and whatever it missed meanwhile is told before the channel is open."""

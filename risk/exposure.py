@@ -28,7 +28,7 @@ from bot.model.commands import PlaceOrder
 from bot.model.config import Config
 from bot.model.ids import InstrumentId, PairName
 from bot.model.instrument import Instrument, Position, Side, base_per_qty, fill_cost, notional_quote
-from bot.model.money import COIN_QUANTUM, ONE, ZERO, divide
+from bot.model.money import COIN_QUANTUM, ZERO, divide
 from bot.model.pair import Role
 from bot.model.store import Market, Order, Pair, Store, live_orders, live_orders_of
 from risk.tradable import base_fee_rate, is_gone
@@ -172,10 +172,10 @@ def order_delta_base(store: Store, order: Pending) -> Decimal:
 
 
 def kept_delta_base(store: Store, order: Pending) -> Decimal:
-    """The same without the fee that a spot purchase pays in the coins it buys."""
+    """The same less the fee that spot pays in the coins it trades."""
     market = listed(store, order.instrument)
-    if market.instrument.is_spot and order.side is Side.BUY:
-        return order.qty * (ONE - base_fee_rate(market, order.side))
+    if market.instrument.is_spot:
+        return order.signed_qty - order.qty * base_fee_rate(market, order.side)
     return order_delta_base(store, order)
 
 

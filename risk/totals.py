@@ -17,7 +17,7 @@ from msgspec import Struct
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.index import Index, Wallet
 from bot.model.instrument import Side, notional_quote
-from bot.model.money import ZERO
+from bot.model.money import ONE, ZERO
 from bot.model.pair import Role
 from bot.model.store import Leg, Pair, Store, indexed, live_orders_of, live_orders_on
 from risk.exposure import (
@@ -32,6 +32,7 @@ from risk.exposure import (
 )
 from risk.margin import account_margin, balance
 from risk.shares import MarginTotals, Share, Shares, share_of, share_or_none
+from risk.tradable import quote_fee_rate
 
 NO_SHARES = Shares(of_worst=True)
 
@@ -361,12 +362,13 @@ def wallets_of(store: Store, pair: Pair) -> dict[Wallet, None]:
 
 
 def spends_of(store: Store, order: Pending) -> tuple[Wallet, Decimal] | None:
-    """The cash that a spot purchase spends, and from which wallet."""
+    """The cash that a spot purchase spends, a fee in it included, and from which wallet."""
     market = store.markets.get(order.instrument)
     if market is None or not market.instrument.is_spot or order.side is Side.SELL:
         return None
     instrument = market.instrument
-    return (instrument.account, instrument.quote), notional_quote(instrument, order.qty, order.price)
+    worth = notional_quote(instrument, order.qty, order.price)
+    return (instrument.account, instrument.quote), worth * (ONE + quote_fee_rate(market, order.side))
 
 
 def _coins(store: Store, pair: Pair) -> list[tuple[Wallet, Decimal]]:

@@ -39,9 +39,16 @@ def is_tradable(
 
 def base_fee_rate(market: Market, side: Side) -> Decimal:
     """Fraction of a traded quantity that is paid as fee in base currency, and so is delta: a spot purchase
-    pays in what it receives, an inverse contract in its coin."""
+    pays in what it receives where no other asset is known to pay, an inverse contract in its coin."""
     instrument = market.instrument
-    return instrument.taker_rate if instrument.fee_asset(side) == instrument.base else ZERO
+    asset = market.fee_assets.get(side) or instrument.fee_asset(side)
+    return instrument.taker_rate if asset == instrument.base else ZERO
+
+
+def quote_fee_rate(market: Market, side: Side) -> Decimal:
+    """Fraction of a spot trade's worth that is paid as fee in quote currency on top, where that is known."""
+    instrument = market.instrument
+    return instrument.taker_rate if market.fee_assets.get(side) == instrument.quote else ZERO
 
 
 def touch_price(market: Market, side: Side) -> Decimal | None:

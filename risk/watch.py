@@ -26,6 +26,7 @@ from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Account, Market, OrderState, Pair, Store, indexed, live_orders_of
 from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import limits as rules
+from risk import ownership
 from risk.exposure import config_of, has_rate
 from risk.limits import Refused
 from risk.margin import INFINITE, MarginState, account_margin
@@ -111,6 +112,9 @@ def holds(store: Store, at_ns: int, pair: Pair) -> tuple[Hold, ...]:
     long, short = store.markets.get(pair.spec.long), store.markets.get(pair.spec.short)
     if long is not None and short is not None and (what := unlike(long.instrument, short.instrument)):
         found += (Hold("base_differs", what),)
+    taken = ownership.rival(store, pair)
+    if taken is not None:
+        found += (Hold("contract_of_open_pair", taken[1]),)
     if store.stopping:
         found += (Hold("stopping", store.stopping),)
     for order in live_orders_of(store, pair):

@@ -32,6 +32,13 @@ def test_a_change_of_settings_is_tunable_or_needs_a_restart() -> None:
     assert changes(before, before) == ((), ())
 
 
+def test_a_pair_that_is_renamed_needs_a_restart() -> None:
+    renamed = {name: text.replace("BTC=", "COIN=") for name, text in NEEDED.items()}
+    tunable, fixed = changes(load(NEEDED), load(renamed))
+    assert tunable == ()
+    assert fixed == ("BASISBOT_PAIRS",)
+
+
 @pytest.mark.parametrize("knob", [one for one in knobs() if one.path], ids=lambda one: one.variable)
 def test_the_example_says_of_each_variable_whether_a_living_run_takes_it_over(knob: Knob) -> None:
     """The words of .env.example against what a reload makes of another value."""

@@ -25,7 +25,7 @@ from bot.model.facts import ContractSet
 from bot.model.ids import InstrumentId, market_of, symbol_of
 from bot.model.instrument import Instrument, unlike
 from bot.model.venue_settings import account_unfit, contract_unfit
-from bot.ports import Finding, Verdict
+from bot.ports import FEE_ASSET_UNKNOWN, Finding, Verdict
 
 MS = 1_000_000
 OK, WARNED, FAILED, SKIPPED = Verdict
@@ -145,7 +145,10 @@ async def _instruments(
     added to ``known``."""
     described = await read_market(rest, legs, Given())
     known.update(described.instruments)
-    return [_instrument(patient, described, leg) for leg in legs]
+    found = [_instrument(patient, described, leg) for leg in legs]
+    if rest.market == "spot":
+        found += [fee_asset(leg, described.fee_coins.get(leg)) for leg in described.instruments]
+    return found
 
 
 def _instrument(patient: Patient, described: Described, leg: InstrumentId) -> Finding:
@@ -165,6 +168,16 @@ def _instrument(patient: Patient, described: Described, leg: InstrumentId) -> Fi
     if clip < needed:
         return Finding(check, FAILED, f"BASISBOT_STRATEGY__CLIP_QUOTE={clip} is below the {text}")
     return Finding(check, OK, text)
+
+
+def fee_asset(leg: InstrumentId, coin: str | None) -> Finding:
+    """What fees are paid in, which a purchase is sized with."""
+    check = f"fee asset {leg}"
+    if coin is None:
+        return Finding(check, WARNED, FEE_ASSET_UNKNOWN)
+    if coin:
+        return Finding(check, OK, f"fees are paid from {coin} while the account holds some: keep some")
+    return Finding(check, OK, "fees are paid in what is received")
 
 
 def _hedges(config: Config, known: Mapping[InstrumentId, Instrument]) -> Answer:

@@ -22,6 +22,7 @@ from msgspec import Struct, field
 from adapters.backoff import Backoff
 from adapters.binance import requests, statements
 from adapters.binance.decoding import VENUE, Drift, Unread, reader, rows
+from adapters.binance.fee_coins import fee_coin
 from adapters.binance.instruments import DELISTING, TRADING, instruments, status_of
 from adapters.binance.rest import BAD_SYMBOL, Refused, Rest
 from adapters.errors import FeedError
@@ -31,6 +32,7 @@ from adapters.ratelimit import Limit
 from bot.model.config import FeeRate
 from bot.model.facts import (
     AnyFact,
+    FeeAssetSet,
     FundingEstimated,
     InstrumentListed,
     InstrumentStatusSeen,
@@ -64,12 +66,15 @@ class Given(Struct, frozen=True):
 
 class Described(Struct, frozen=True):
     """One reading of a market: the instruments it lists, the status of each that was asked for, the answers
-    that say so, as sources of an instrument file, and why those that are `UNREADABLE` cannot be used."""
+    that say so, as sources of an instrument file, and why those that are `UNREADABLE` cannot be used.
+    ``fee_coins``: the coin that spot's fees are paid from while the account holds some; empty: what is
+    traded; missing: the venue does not say."""
 
     instruments: dict[InstrumentId, Instrument]
     statuses: dict[InstrumentId, str]
     sources: tuple[tuple[str, bytes], ...] = ()
     refused: dict[InstrumentId, FeedError] = {}
+    fee_coins: dict[InstrumentId, str] = {}
 
 
 class _Symbol(Struct):
@@ -110,14 +115,15 @@ async def read_market(rest: Rest, wanted: Sequence[InstrumentId], given: Given) 
         statuses.update(_statuses(rest, wanted, answer))
         parts.append((f"{rest.market} exchangeInfo", b'{"exchangeInfo":%b}' % answer))
     listed = [name for name, status in statuses.items() if status != ABSENT]
+    fee_coins: dict[InstrumentId, str] = {}
     if parts:
-        more = await _particulars(rest, listed)
+        more = await _particulars(rest, listed, fee_coins)
         parts[0] = (parts[0][0], parts[0][1][:-1] + b"," + more + b"}")
     refused: dict[InstrumentId, FeedError] = {}
     found = instruments([*parts, *given.sources], listed, given.fees, refused)
     for name in refused:
         statuses[name] = statuses[name] if statuses[name] not in _TRADED else UNREADABLE
-    return Described(found, statuses, tuple(parts), refused)
+    return Described(found, statuses, tuple(parts), refused, fee_coins)
 
 
 async def _exchange_infos(rest: Rest, wanted: Sequence[InstrumentId]) -> list[bytes]:
@@ -149,16 +155,21 @@ def _statuses(rest: Rest, wanted: Sequence[InstrumentId], answer: bytes) -> dict
     return {name: said[symbol_of(name)] for name in wanted if symbol_of(name) in said}
 
 
-async def _particulars(rest: Rest, listed: Sequence[InstrumentId]) -> bytes:
-    """Members of a JSON object: what other requests tell of the instruments, where it can be asked."""
+async def _particulars(
+    rest: Rest, listed: Sequence[InstrumentId], fee_coins: dict[InstrumentId, str]
+) -> bytes:
+    """Members of a JSON object: what other requests tell of the instruments, where it can be asked.  What
+    fees are paid from is put into ``fee_coins``."""
     members = []
     if rest.market != "spot":
         members.append(b'"fundingInfo":' + await rest.read(requests.funding_info(rest.market)))
     if rest.access.signer is not None:
         if rest.market != "spot":
             members.append(b'"leverageBracket":' + await rest.read(requests.brackets(rest.market)))
-        rates = [rate for name in listed if (rate := await _commission(rest, name))]
-        members.append(b'"commissionRate":[%b]' % b",".join(rates))
+        rates = {name: rate for name in listed if (rate := await _commission(rest, name))}
+        members.append(b'"commissionRate":[%b]' % b",".join(rates.values()))
+        coins = {name: fee_coin(rate) for name, rate in rates.items() if rest.market == "spot"}
+        fee_coins.update({name: coin for name, coin in coins.items() if coin is not None})
     return b",".join(members) or b'"commissionRate":[]'
 
 
@@ -190,6 +201,11 @@ def changes(before: Described | None, after: Described, seen_ns: int) -> tuple[A
             InstrumentStatusSeen(name, status, seen_ns)
             for name, status in after.statuses.items()
             if known.statuses.get(name) != status
+        ),
+        *(
+            FeeAssetSet(name, coin, seen_ns)
+            for name, coin in after.fee_coins.items()
+            if name in after.instruments and known.fee_coins.get(name) != coin
         ),
     )
 
@@ -223,7 +239,8 @@ class Reference:
         for name, error in after.refused.items():
             self._emit(ProtocolDrift(account, "exchangeInfo", f"{name} is held: {error}"))
         kept = {**before.instruments, **after.instruments} if before is not None else after.instruments
-        self.described = Described(kept, after.statuses)
+        coins = {**before.fee_coins, **after.fee_coins} if before is not None else after.fee_coins
+        self.described = Described(kept, after.statuses, fee_coins=coins)
         return self.described
 
     def hear(self, seen: InstrumentStatusSeen) -> None:

@@ -37,7 +37,7 @@ from adapters.ratelimit import RateBudget
 from bot.model.config import Config
 from bot.model.ids import InstrumentId, account_of
 from bot.model.venue_settings import account_unfit, contract_unfit
-from bot.ports import Clock, Finding, Verdict
+from bot.ports import FEE_ASSET_UNKNOWN, Clock, Finding, Verdict
 
 OK, WARNED, FAILED, SKIPPED = Verdict
 Answer = list[Finding]
@@ -263,6 +263,8 @@ async def _instrument(patient: Patient, exchange: Exchange, name: InstrumentId, 
     else:
         found = [Finding(check, OK, text)]
     if one.is_spot:
+        if patient.access.credentials:
+            found.append(Finding(f"fee asset {name}", WARNED, FEE_ASSET_UNKNOWN))
         return found
     found += await _asked(f"prices {name}", _prices(patient, exchange, leg, clock))
     if patient.access.credentials:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import orders, shortfall
+from bot.core import fees, orders, shortfall
 from bot.core.booking import (
     book_forced,
     book_funding,
@@ -30,6 +30,7 @@ from bot.model.facts import (
     ChannelLost,
     ChannelOpened,
     ContractSet,
+    FeeAssetSet,
     ForcedFilled,
     FundingPaid,
     HistoryGapped,
@@ -42,13 +43,14 @@ from bot.model.facts import (
 )
 from bot.model.ids import RUN_ID_LENGTH, ClientId
 from bot.model.instrument import Position
+from bot.model.money import ZERO
 from bot.model.pair import Mode
 from bot.model.store import OrderState, Store, live_orders
 
 
 def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) -> None:
     if (
-        isinstance(fact, (PositionSeen, FundingPaid, ForcedFilled, ContractSet))
+        isinstance(fact, (PositionSeen, FundingPaid, ForcedFilled, ContractSet, FeeAssetSet))
         and fact.instrument not in store.markets
     ):
         key = f"account {type(fact).__name__} of an instrument that is not ours"
@@ -56,14 +58,14 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
         return
     match fact:
         case AccountReported():
+            told = store.accounts[fact.account].balances
             report_account(store, at_ns, fact)
+            fees.moved(store, store.accounts[fact.account], told)
             for name in fact.open_orders:
                 unknown_order(store, name)
             touched.update(dict.fromkeys(store.pairs, False))
         case BalanceSeen():
-            account = store.accounts[fact.account]
-            account.moved = account.moved or account.balances.get(fact.asset) != fact.balance
-            account.balances[fact.asset] = fact.balance
+            _balance_seen(store, fact)
         case PositionSeen():
             owner = store.accounts[store.markets[fact.instrument].instrument.account]
             held = Position(fact.qty, fact.cost)
@@ -74,7 +76,7 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
             book_funding(store, fact)
             touch(store, fact.instrument, touched)
         case InterestCharged() | InsuranceCharged() | Transferred():
-            book_payment(store, fact)
+            _paid(store, fact, touched)
         case ForcedFilled():
             book_forced(store, fact)
             touch(store, fact.instrument, touched)
@@ -89,19 +91,46 @@ def fold_account(store: Store, at_ns: int, fact: AccountFact, touched: Touched) 
             store.accounts[fact.account].adopting = "the venue keeps no payments of that time any more"
         case AccountTouched():
             store.accounts[fact.account].touched_ns = at_ns
-        case ContractSet():
-            market = store.markets[fact.instrument]
-            market.leverage, market.isolated = fact.leverage, not fact.is_cross
-            touch(store, fact.instrument, touched)
-        case AccountSet():
-            owner = store.accounts[fact.account]
-            owner.hedged, owner.multi_assets = fact.is_hedged, fact.is_multi_assets
-            touched.update(dict.fromkeys(store.pairs, False))
+        case ContractSet() | AccountSet() | FeeAssetSet():
+            _set(store, fact, touched)
         case VenueReset():
             forget_account(store, fact)
             touched.update(dict.fromkeys(store.pairs, False))
         case _:
             assert_never(fact)
+
+
+def _balance_seen(store: Store, fact: BalanceSeen) -> None:
+    account, told = store.accounts[fact.account], store.accounts[fact.account].balances.get(fact.asset)
+    account.moved = account.moved or told != fact.balance
+    account.balances[fact.asset] = fact.balance
+    if (told is not None and told > 0) != (fact.balance > 0):
+        fees.moved(store, account, {**account.balances, fact.asset: told or ZERO})
+
+
+def _set(store: Store, fact: ContractSet | AccountSet | FeeAssetSet, touched: Touched) -> None:
+    """How an account is set at its venue."""
+    match fact:
+        case AccountSet():
+            account = store.accounts[fact.account]
+            account.hedged, account.multi_assets = fact.is_hedged, fact.is_multi_assets
+            touched.update(dict.fromkeys(store.pairs, False))
+        case ContractSet():
+            market = store.markets[fact.instrument]
+            market.leverage, market.isolated = fact.leverage, not fact.is_cross
+            touch(store, fact.instrument, touched)
+        case FeeAssetSet():
+            fees.told(store, fact)
+            touch(store, fact.instrument, touched)
+        case _:
+            assert_never(fact)
+
+
+def _paid(store: Store, fact: InterestCharged | InsuranceCharged | Transferred, touched: Touched) -> None:
+    """Coins of a margin wallet may be a pair's residual."""
+    book_payment(store, fact)
+    for contract in store.routes.margined_in.get(fact.asset, ()):
+        touch(store, contract, touched)
 
 
 def fold_channel(store: Store, at_ns: int, fact: ChannelLost | ChannelOpened) -> None:

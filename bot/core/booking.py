@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot.core import ledger, recon, shortfall, views
+from msgspec import structs
+
+from bot.core import fees, ledger, recon, residuals, shortfall, views
 from bot.model.facts import (
     AccountReported,
     ForcedFilled,
@@ -19,6 +21,7 @@ from bot.model.ids import AccountId, account_of
 from bot.model.instrument import Instrument, Position, Side, after_fill, fill_cost
 from bot.model.money import COIN_QUANTUM, ZERO, divide
 from bot.model.store import Account, Attribution, Leg, Market, Order, Store
+from risk import ownership
 
 DEDUP_HORIZON_NS = 24 * 3_600_000_000_000
 ENDED_KEPT_NS = 3_600_000_000_000
@@ -102,6 +105,7 @@ def book_fill(store: Store, order: Order, fact: OrderFilled) -> None:
     """One execution of an order of ours that is not booked yet, whatever state the order is in."""
     book_once(store, account_of(fact.instrument), _fill_key(fact), fact.venue_ns)
     ledger.filled(store, fact, order.arrival_mid)
+    fees.paid(store, fact)
     order.filled_qty += fact.qty
     market = store.markets[fact.instrument]
     _note_trade(store, market, fact.trade_id)
@@ -115,14 +119,16 @@ def book_forced(store: Store, fact: ForcedFilled) -> None:
     if not book_once(store, account_of(fact.instrument), _forced_key(fact), fact.venue_ns):
         return
     ledger.forced(store, fact)
+    fees.paid(store, fact)
     market = store.markets[fact.instrument]
     _note_trade(store, market, fact.trade_id)
     instrument = market.instrument
-    for name in store.routes.pairs_of.get(fact.instrument, ()):
-        for leg in store.pairs[name].legs:
-            if leg.instrument == fact.instrument and not instrument.is_spot:
-                _fill_leg(leg, instrument, fact)
-                return
+    if instrument.is_spot:
+        return
+    fee = fact.fee
+    for leg, qty in ownership.split(store, instrument.id, fact.qty, instrument.lot):
+        _fill_leg(leg, instrument, structs.replace(fact, qty=qty, fee=fee))
+        fee = ZERO
 
 
 def book_funding(store: Store, fact: FundingPaid) -> None:
@@ -132,13 +138,9 @@ def book_funding(store: Store, fact: FundingPaid) -> None:
         return
     ledger.funded(store, fact)
     instrument = store.markets[fact.instrument].instrument
-    if not instrument.inverse:
-        return
-    for name in store.routes.pairs_of.get(fact.instrument, ()):
-        for leg in store.pairs[name].legs:
-            if leg.instrument == fact.instrument:
-                leg.coin_cash += fact.amount if fact.asset == instrument.base else ZERO
-                return
+    if instrument.inverse and fact.asset == instrument.base:
+        for leg, amount in ownership.split(store, instrument.id, fact.amount, COIN_QUANTUM):
+            leg.coin_cash += amount
 
 
 def book_payment(store: Store, fact: InterestCharged | InsuranceCharged | Transferred) -> None:
@@ -153,6 +155,7 @@ def book_payment(store: Store, fact: InterestCharged | InsuranceCharged | Transf
             ledger.insured(store, fact)
         case Transferred():
             ledger.transferred(store, fact)
+            residuals.transferred(store, fact)
 
 
 def _fill_leg(leg: Leg, instrument: Instrument, fact: OrderFilled | ForcedFilled) -> None:
@@ -227,16 +230,17 @@ def _adopt_legs(store: Store, account: Account, fact: AccountReported) -> None:
         asset: max(ZERO, amount - (account.baseline or {}).get(asset, ZERO))
         for asset, amount in fact.balances.items()
     }
+    for name, listed in store.markets.items():
+        if listed.instrument.account == account.id and not listed.instrument.is_spot:
+            stands = held.get(name, Position())
+            ours = stands.qty - account.baseline_positions.get(name, Position()).qty
+            for leg, position in ownership.divided(store, listed.instrument, Position(ours, stands.cost)):
+                if position.qty != leg.position.qty:
+                    leg.position = position
     for pair in store.pairs.values():
         for leg in pair.legs:
             market = store.markets.get(leg.instrument)
-            if market is None or market.instrument.account != account.id:
-                continue
-            if not market.instrument.is_spot:
-                stands = held.get(leg.instrument, Position())
-                ours = stands.qty - account.baseline_positions.get(leg.instrument, Position()).qty
-                if ours != leg.position.qty:
-                    leg.position = Position(ours, stands.cost)
+            if market is None or market.instrument.account != account.id or not market.instrument.is_spot:
                 continue
             base, before = market.instrument.base, leg.position
             qty = min(before.qty, coins.get(base, ZERO))

@@ -21,6 +21,7 @@ from bot.model.facts import (
     AdoptionOrdered,
     BalanceSeen,
     ContractSet,
+    FeeAssetSet,
     ForcedFilled,
     FundingEstimated,
     FundingPaid,
@@ -47,7 +48,7 @@ REPEATED = (
 )
 WORDS_MAX = 300
 _IDENTITY = ("kind", "inverse", "base", "quote", "margin_asset")
-_OF_INSTRUMENT = (ContractSet, ForcedFilled, FundingPaid, PositionSeen)
+_OF_INSTRUMENT = (ContractSet, FeeAssetSet, ForcedFilled, FundingPaid, PositionSeen)
 _ABOVE_ZERO = ("contract_size", "tick", "lot")
 _NUMBERS = (
     *_ABOVE_ZERO, "qty_min", "qty_max", "notional_min", "price_up", "price_down", "maker_rate", "taker_rate",

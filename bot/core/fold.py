@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import border, orders, pairs, shortfall, spending
+from bot.core import border, orders, pairs, residuals, shortfall, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.indexing import (
@@ -62,6 +62,7 @@ from bot.model.facts import (
     OrderUncertain,
     ProtocolDrift,
     RateSeen,
+    ResidualSettled,
     RunFact,
     SettingsChanged,
     StopOrdered,
@@ -112,7 +113,7 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
                 before = pair.state, pair.naked_ns
                 pairs.settle(store, pair, at_ns)
                 if (pair.state, pair.naked_ns) != before:
-                    note_pair(index, pair)
+                    note_pair(index, store, pair)
         spending.end_batch(store)
     return touched
 
@@ -200,6 +201,8 @@ def _run(store: Store, at_ns: int, fact: RunFact, touched: Touched) -> None:
             if store.config is not None and store.config.budget != fact.config.budget:
                 spending.reopen(store)
             store.config = fact.config
+        case ResidualSettled():
+            residuals.settled(store, fact)
         case InstrumentStatusSeen():
             listed = store.markets.get(fact.instrument)
             if listed is not None:
@@ -288,7 +291,7 @@ def _place(store: Store, at_ns: int, command: PlaceOrder) -> None:
         store.opening_ns = (*(ns for ns in store.opening_ns if ns > at_ns - MINUTE_NS), at_ns)
     pair = store.pairs[command.pair]
     pairs.sent(store, pair, command, at_ns)
-    note_pair(index, pair)
+    note_pair(index, store, pair)
 
 
 def _tick(store: Store, at_ns: int, fact: Tick) -> None:

@@ -32,16 +32,26 @@ def note_everything(index: Index, store: Store) -> None:
         index.place_of = {name: place for place, name in enumerate(store.pairs)}
 
 
-def note_pair(index: Index, pair: Pair) -> None:
+def note_pair(index: Index, store: Store, pair: Pair) -> None:
     """A pair's state, mode, orders or legs have changed."""
     name = pair.spec.name
     index.mark_pair(name)
+    for leg in pair.legs:
+        _note_rivals(index, store, leg.instrument)
     if pair.moves:
         index.moved[name] = None
     if pair.naked_ns:
         index.naked[name] = None
     else:
         index.naked.pop(name, None)
+
+
+def _note_rivals(index: Index, store: Store, instrument: InstrumentId) -> None:
+    """Whether a pair is open in a contract decides what another pair that names it may do."""
+    names = store.routes.pairs_of.get(instrument, ())
+    if len(names) > 1 and not store.markets[instrument].instrument.is_spot:
+        for name in names:
+            index.due_ns.pop(name, None)
 
 
 def note_book(index: Index, store: Store, instrument: InstrumentId) -> None:
@@ -66,6 +76,7 @@ def note_order(index: Index, store: Store, fact: OrderFact) -> None:
     index.mark_pair(order.pair)
     index.changed_instruments[order.instrument] = None
     if type(fact) is OrderFilled:
+        _note_rivals(index, store, order.instrument)
         index.changed_wallets[account_of(order.instrument), fact.fee_asset] = None
     if order.client_id not in store.live:
         return

@@ -169,6 +169,16 @@ class AccountSet(Fact, frozen=True):
     venue_ns: int
 
 
+class FeeAssetSet(Fact, frozen=True):
+    """Which coin the fees of an instrument are paid from while its account holds some, as the account is set
+    at its venue, when that is first read and whenever it has changed; empty: they are paid in what is
+    traded."""
+
+    instrument: InstrumentId
+    asset: str
+    seen_ns: int
+
+
 class AdoptionOrdered(Fact, frozen=True):
     """An operator says that an account is right as it stands: its next report is taken over."""
 

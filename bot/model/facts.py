@@ -20,6 +20,7 @@ from bot.model.account_facts import (
     AdoptionOrdered,
     BalanceSeen,
     ContractSet,
+    FeeAssetSet,
     ForeignOrder,
     FundingPaid,
     HistoryGapped,
@@ -33,7 +34,7 @@ from bot.model.account_facts import (
 )
 from bot.model.config import Config
 from bot.model.fact import Fact
-from bot.model.ids import AccountId, ClientId, InstrumentId
+from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
 from bot.model.instrument import Instrument, Side
 from bot.model.pair import Mode
 
@@ -113,6 +114,14 @@ class SettingsChanged(Fact, frozen=True):
 
     config: Config
     actor: str
+
+
+class ResidualSettled(Fact, frozen=True):
+    """An operator says that the coins which an inverse pair left behind are no longer the pair's."""
+
+    pair: PairName
+    actor: str
+    reason: str
 
 
 class FeedEnded(Fact, frozen=True):
@@ -326,8 +335,9 @@ class OrderNotFound(Fact, frozen=True):
 
 RunFact = (
     Booted | InstrumentListed | ModeOrdered | FeedEnded | Tick | ProtocolDrift | ChannelLost | ChannelOpened
-    | StopOrdered | Stopped | SettingsChanged | InstrumentStatusSeen | Throttled
+    | StopOrdered | Stopped | SettingsChanged | InstrumentStatusSeen | Throttled | ResidualSettled
 )  # fmt: skip
+OperatorFact = ModeOrdered | AdoptionOrdered | ResidualSettled  # those that a verb orders
 MarketFact = BookSeen | MarkSeen | FundingEstimated | BookGapped | FundingSettled | RateSeen
 OrderFact = (
     OrderAccepted | OrderRejected | OrderFilled | OrderCanceled | OrderExpired
@@ -336,6 +346,6 @@ OrderFact = (
 AccountFact = (
     AccountReported | BalanceSeen | PositionSeen | FundingPaid | InterestCharged | Transferred | ForcedFilled
     | InsuranceCharged | MarginCalled | HistoryGapped | VenueReset | AdoptionOrdered
-    | AccountTouched | ContractSet | AccountSet
+    | AccountTouched | ContractSet | AccountSet | FeeAssetSet
 )  # fmt: skip
 AnyFact = MarketFact | RunFact | OrderFact | AccountFact

@@ -64,6 +64,8 @@ class Market(Struct):
     index_ns: int = 0  # when the index was last told
     announced_h: int = 0  # funding interval by two settlements in a row; 0: as the venue lists it
     interval_doubt: bool = False  # the announced settlement is not one of that interval
+    fee_assets: dict[Side, str] = field(default_factory=dict)  # spot: what its fees are paid in, where known
+    fee_coin: str | None = None  # that they are set to be paid from; empty: none; None: nobody told
 
     @property
     def funding_interval_h(self) -> int:
@@ -195,6 +197,8 @@ class Account(Struct):
     unread_rows: int = 0  # of the last report
     rejects_ns: tuple[int, ...] = ()  # orders that the venue refused in the last minute
     openings_held_ns: int = 0  # until when, since those were too many
+    fee_coin: str = ""  # that fees are paid from and nothing else here is traded in
+    fee_coin_hours: dict[int, Decimal] = field(default_factory=dict)  # what they took of it in a day
 
 
 class Attribution(Struct):

@@ -20,9 +20,10 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from msgspec import Struct
 
-from bot.model.facts import AdoptionOrdered, ModeOrdered
-from bot.model.ids import AccountId
+from bot.model.facts import AdoptionOrdered, ModeOrdered, OperatorFact, ResidualSettled
+from bot.model.ids import AccountId, PairName
 from bot.model.pair import Mode
+from bot.model.store import Store
 from bot.shell.connections import MOST, Connections
 from bot.shell.dialogue import (
     ADOPT,
@@ -30,6 +31,7 @@ from bot.shell.dialogue import (
     MODES,
     ORDER_PATH,
     READY_PATH,
+    SETTLE,
     STATE_PATH,
     Access,
     Done,
@@ -40,6 +42,7 @@ from bot.shell.dialogue import (
 )
 from bot.shell.metrics import render
 from bot.shell.state import State, read_state
+from risk.exposure import residual_base
 from risk.watch import effective_mode
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ def _application(daemon: Daemon, guard: Middleware) -> web.Application:
     application.router.add_get(READY_PATH, desk.readiness)
     application.router.add_get("/metrics", desk.metrics)
     application.router.add_get(STATE_PATH, desk.state)
-    for name in (*MODES, ADOPT):
+    for name in (*MODES, ADOPT, SETTLE):
         application.router.add_post(ORDER_PATH + name, desk.order)
     return application
 
@@ -164,7 +167,7 @@ class _Desk:
         return _answer(200, self._state())
 
     async def order(self, request: web.Request) -> web.Response:
-        """Set a mode, or take an account over; answered when its row is on disk."""
+        """Set a mode, take an account over, or settle a residual; answered when its row is on disk."""
         verb = request.path.removeprefix(ORDER_PATH)
         try:
             wish = msgspec.json.decode(await request.read(), type=Wish)
@@ -173,15 +176,9 @@ class _Desk:
         store = self._daemon.engine.store
         if not wish.reason.strip() or not wish.actor.strip():
             return _answer(400, Refusal("an order needs a reason and an actor: both go into the journal"))
-        what, known = ("account", [*store.accounts]) if verb == ADOPT else ("pair", [*store.pairs])
-        if wish.scope not in known and (wish.scope != "*" or verb == ADOPT):
-            there = ", ".join(known) or "none yet"
-            return _answer(400, Refusal(f"there is no {what} {wish.scope!r}; there are {there}"))
-        fact = (
-            AdoptionOrdered(AccountId(wish.scope), wish.actor, wish.reason)
-            if verb == ADOPT
-            else ModeOrdered(wish.scope, MODES[verb], wish.actor, wish.reason)
-        )
+        fact = _ordered(store, verb, wish)
+        if isinstance(fact, Refusal):
+            return _answer(400, fact)
         try:
             seq = await self._daemon.order(fact)
         except RunOver as failure:
@@ -194,6 +191,22 @@ class _Desk:
         engine = daemon.engine
         now_ns = daemon.clock.now_ns()
         return read_state(engine.store, now_ns, daemon.parts.version, engine.journal.last_seq)
+
+
+def _ordered(store: Store, verb: str, wish: Wish) -> OperatorFact | Refusal:
+    """The fact that an order is, or why it cannot be one."""
+    what, known = ("account", [*store.accounts]) if verb == ADOPT else ("pair", [*store.pairs])
+    if wish.scope not in known and (wish.scope != "*" or verb not in MODES):
+        there = ", ".join(known) or "none yet"
+        return Refusal(f"there is no {what} {wish.scope!r}; there are {there}")
+    if verb == ADOPT:
+        return AdoptionOrdered(AccountId(wish.scope), wish.actor, wish.reason)
+    if verb != SETTLE:
+        return ModeOrdered(wish.scope, MODES[verb], wish.actor, wish.reason)
+    pair = store.pairs[PairName(wish.scope)]
+    if not residual_base(store, pair):
+        return Refusal(f"pair {wish.scope} leaves no coins unhedged: there is nothing to settle")
+    return ResidualSettled(pair.spec.name, wish.actor, wish.reason)
 
 
 def _answer(status: int, body: Struct | dict[str, object]) -> web.Response:

@@ -124,6 +124,8 @@ def print_status(state: State) -> None:
             say(f"{name} held: {' '.join(filter(None, (hold.code, hold.value, hold.limit)))}")
         if pair.mode != "active" and pair.mode_reason:
             say(f"{name} is {pair.mode}: {pair.mode_reason}")
+        if pair.residual_base != "0":
+            say(f"{name} leaves {pair.residual_base} coins unhedged")
         if pair.idle and not pair.holds:
             say(f"{name}: {' '.join(filter(None, (pair.idle, pair.idle_value, pair.idle_limit)))}")
     for name, order in state.orders.items():
@@ -134,6 +136,9 @@ def print_status(state: State) -> None:
     for name, account in state.accounts.items():
         for channel, reason in account.lost.items():
             say(f"{name} {channel} is down: {reason}")
+        if account.fee_coin:
+            lasts = "" if account.fee_coin_left_h is None else f", {account.fee_coin_left_h:.0f} h left"
+            say(f"{name} holds {account.fee_coin_balance} {account.fee_coin} to pay fees from{lasts}")
         for difference in account.differences:
             say(f"{name} differs: {difference}")
     money = state.money

@@ -24,14 +24,13 @@ from bot.core.views import at_rest
 from bot.model.commands import Outward, PlaceOrder, QueryAccount, RaiseAlert
 from bot.model.config import Config
 from bot.model.facts import (
-    AdoptionOrdered,
     AnyFact,
     Booted,
     Channel,
     ChannelLost,
     ChannelOpened,
     InstrumentListed,
-    ModeOrdered,
+    OperatorFact,
     OrderRejected,
     RateSeen,
     SettingsChanged,
@@ -165,7 +164,7 @@ class Daemon:
         self._loop.call_later(self.parts.stop_grace_s, self._grace_over)
         self._put(StopOrdered(actor, reason))
 
-    async def order(self, fact: ModeOrdered | AdoptionOrdered) -> int:
+    async def order(self, fact: OperatorFact) -> int:
         """The number of an operator's row in the journal, once it is durable.  Raises `RunOver`."""
         if self._ended.done():
             raise RunOver("the run is over")

@@ -20,7 +20,8 @@ MODES: dict[str, Mode] = {
 }
 
 
-ADOPT = "adopt"  # the one order that sets no mode; its scope is an account
+ADOPT = "adopt"  # sets no mode; its scope is an account
+SETTLE = "settle-residual"  # sets no mode; its scope is one pair
 
 
 class Access(Struct, frozen=True):
@@ -39,7 +40,7 @@ class RunOver(Exception):
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an operator's order.  ``scope`` is a pair's name, or ``*`` for everything; an account's
-    name for `ADOPT`."""
+    name for `ADOPT`, and a pair's alone for `SETTLE`."""
 
     reason: str
     actor: str

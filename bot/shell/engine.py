@@ -40,6 +40,7 @@ from bot.model.facts import (
     MarkSeen,
     ModeOrdered,
     OrderFilled,
+    ResidualSettled,
     SettingsChanged,
     StopOrdered,
     Stopped,
@@ -56,7 +57,7 @@ Refold = Callable[[Store, Entry], None]
 
 _DURABLE_FIRST: frozenset[type] = frozenset(
     {PlaceOrder, CancelOrder, QueryOrder, QueryAccount, SetMode}
-    | {ModeOrdered, AdoptionOrdered, StopOrdered, SettingsChanged, Stopped, Booted}
+    | {ModeOrdered, AdoptionOrdered, ResidualSettled, StopOrdered, SettingsChanged, Stopped, Booted}
 )
 _SAID_ONCE: frozenset[type] = frozenset(
     {OrderFilled, ForcedFilled, FundingPaid, FundingSettled, InterestCharged, Transferred}

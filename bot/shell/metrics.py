@@ -36,6 +36,7 @@ NAMES: dict[str, str] = {
     "last moved on it; anything but zero is a bug, NAV currency",
     "notional_quote": "the larger leg of a pair, NAV currency",
     "delta_quote": "net delta of a pair, NAV currency",
+    "residual_coins_base": "coins that an inverse pair left unhedged, base currency",
     "naked_seconds": "how long a pair has been naked; 0: it is not",
     "basis_bps": "middle of the short leg's book over the long leg's, basis points",
     "carry_ratio": "net carry of a clip entered now, fraction a year",
@@ -51,6 +52,8 @@ NAMES: dict[str, str] = {
     "leg_book_age_seconds": "time since a leg's book was last a fact",
     "account_age_seconds": "time since an account was last compared with the venue",
     "account_reconciled_bool": "1 when an account is what the ledger expects",
+    "fee_coin_balance_coins": "what an account holds of the coin that its fees are paid from",
+    "fee_coin_left_hours": "how long that lasts at the rate of fees of the last 24 hours",
     "account_offset_seconds": "the venue's clock less ours, after correction",
     "drift_total": "messages of a venue that were not understood, by account, since the journal began",
     "alerts_total": "alerts begun since the start, by the first word of their key; repeats do not count",
@@ -92,6 +95,7 @@ HOLDS = (
     "gap", "no_book", "crossed_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
     "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
     "foreign_order", "baseline_position", "feed_ended", "base_differs", "interval_in_doubt",
+    "contract_of_open_pair",
 )  # fmt: skip
 
 
@@ -158,6 +162,7 @@ def _pair(state: State, name: str) -> Iterator[Reading]:
     pair, labels = state.pairs[name], {"pair": name}
     yield from _known("notional_quote", pair.notional_quote, labels)
     yield from _known("delta_quote", pair.delta_quote, labels)
+    yield Reading("residual_coins_base", float(pair.residual_base), labels)
     yield from _known("basis_bps", pair.basis_bps, labels)
     yield from _known("carry_ratio", pair.net_apr, labels)
     yield Reading("naked_seconds", pair.naked_s, labels)
@@ -182,6 +187,9 @@ def _accounts(state: State) -> Iterator[Reading]:
         labels = {"account": name}
         yield from _known("account_age_seconds", account.reported_age_s, labels)
         yield Reading("account_reconciled_bool", float(account.reconciled), labels)
+        of_coin = {**labels, "coin": account.fee_coin}
+        yield from _known("fee_coin_balance_coins", account.fee_coin_balance, of_coin)
+        yield from _known("fee_coin_left_hours", account.fee_coin_left_h, of_coin)
         yield Reading("account_offset_seconds", account.offset_ms / 1e3, labels)
 
 

@@ -30,7 +30,8 @@ from bot.model.store import (
 )
 from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
-from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure
+from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure, residual_base
+from risk.fee_coin import fee_stock
 from risk.margin import INFINITE, MissingBrackets, account_margin
 from risk.watch import Hold, agreement_holds, effective_mode, holds
 
@@ -61,7 +62,8 @@ class LegState(Struct, frozen=True, kw_only=True):
 
 class PairView(Struct, frozen=True, kw_only=True):
     """One pair.  ``mode`` is the one in force; ``basis_bps`` compares the middles of the two books, the gaps
-    what a clip could be entered and left at."""
+    what a clip could be entered and left at.  ``residual_base``: coins that an inverse leg left unhedged, no
+    part of the delta."""
 
     state: str
     state_age_s: float
@@ -86,6 +88,7 @@ class PairView(Struct, frozen=True, kw_only=True):
     notional_quote: Number
     naked_s: float
     orders_live: int
+    residual_base: str = "0"
 
 
 class OrderView(Struct, frozen=True, kw_only=True):
@@ -104,7 +107,8 @@ class OrderView(Struct, frozen=True, kw_only=True):
 
 
 class AccountView(Struct, frozen=True, kw_only=True):
-    """One wallet as its venue last reported it."""
+    """One wallet as its venue last reported it.  ``fee_coin`` is empty where fees are paid in what is traded;
+    ``fee_coin_left_h`` is null where none was paid from it for a day."""
 
     reconciled: bool
     reported_age_s: float | None
@@ -114,6 +118,9 @@ class AccountView(Struct, frozen=True, kw_only=True):
     throttled_s: float
     balances: dict[str, str]
     foreign_orders: int
+    fee_coin: str = ""
+    fee_coin_balance: Number = None
+    fee_coin_left_h: float | None = None
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
@@ -215,6 +222,7 @@ def _pair(store: Store, config: Config, pair: Pair, at_ns: int) -> PairView:
         notional_quote=notional,
         naked_s=_seconds(at_ns - pair.naked_ns) if pair.naked_ns else 0.0,
         orders_live=len(live_orders_of(store, pair)),
+        residual_base=text(residual_base(store, pair)),
     )
 
 
@@ -307,6 +315,7 @@ def _order(order: Order, at_ns: int) -> OrderView:
 
 
 def _account(config: Config | None, account: Account, at_ns: int) -> AccountView:
+    stock = fee_stock(account, at_ns)
     return AccountView(
         reconciled=config is not None and not agreement_holds(config, account, at_ns),
         reported_age_s=_age(at_ns, account.reported_ns),
@@ -316,6 +325,9 @@ def _account(config: Config | None, account: Account, at_ns: int) -> AccountView
         throttled_s=_seconds(max(0, account.throttled_ns - at_ns)),
         balances={asset: text(amount) for asset, amount in account.balances.items()},
         foreign_orders=len(account.foreign),
+        fee_coin=stock.coin if stock else "",
+        fee_coin_balance=text(stock.balance) if stock else None,
+        fee_coin_left_h=stock.left_h if stock else None,
     )
 
 

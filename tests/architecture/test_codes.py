@@ -53,7 +53,7 @@ def test_the_document_names_every_idle_code() -> None:
 
 def test_what_a_pair_is_told_to_stand_for_can_be_its_idle_code() -> None:
     unused = set(STANDING) - idle_codes() - hold_codes()
-    assert unused <= {"not_held", "margin_coins"}, unused
+    assert unused <= {"not_held"}, unused
 
 
 def test_the_document_names_every_rule_of_the_guard_and_every_budget() -> None:

@@ -3,7 +3,6 @@ nothing of that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -20,16 +19,16 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
-    ForeignOrder,
     InstrumentStatusSeen,
     ModeOrdered,
     SettingsChanged,
     Tick,
 )
 from bot.model.ids import AccountId, PairName
-from bot.model.instrument import Position, Side
-from bot.model.pair import Mode, PairState
+from bot.model.instrument import Position
+from bot.model.pair import Mode
 from bot.model.store import StandingAlert, Store, state_sha256
+from tests.core.conditions import KINDS, WARNINGS
 from tests.core.world import BTC, LINEAR, World, hedged
 
 D = Decimal
@@ -138,72 +137,6 @@ def test_the_end_says_how_long_it_stood() -> None:
 # --- every kind -------------------------------------------------------------------------------------------
 
 
-def legged(store: Store) -> None:
-    store.pairs[BTC].state = PairState.LEGGED
-
-
-def naked_halted(store: Store) -> None:
-    pair = store.pairs[BTC]
-    pair.mode, pair.naked_ns = Mode.HALTED, 1
-
-
-def limit(store: Store) -> None:
-    pair = store.pairs[BTC]
-    pair.mode, pair.mode_reason = Mode.REDUCE_ONLY, "leverage 6 is beyond 5"
-
-
-def reconcile(store: Store) -> None:
-    store.accounts[USDM].differences = ("USDT: venue 1, ledger 2",)
-
-
-def foreign(store: Store) -> None:
-    store.accounts[USDM].foreign = (ForeignOrder("web_1", LINEAR, Side.BUY, D("0.1"), "LIMIT"),)
-
-
-def channel(store: Store) -> None:
-    account = store.accounts[USDM]
-    account.lost[Channel.ORDERS], account.lost_ns[Channel.ORDERS] = "closed", 0
-
-
-def account_settings(store: Store) -> None:
-    store.accounts[USDM].hedged = True
-
-
-def contract_settings(store: Store) -> None:
-    store.markets[LINEAR].leverage, store.markets[LINEAR].isolated = 20, True
-
-
-def status(store: Store) -> None:
-    store.markets[LINEAR].status = "BREAK"
-
-
-def halted(store: Store) -> None:
-    store.mode, store.mode_reason = Mode.HALTED, "a second daemon trades here"
-
-
-def idle(code: str) -> Callable[[Store], None]:
-    def set_idle(store: Store) -> None:
-        pair = store.pairs[BTC]
-        pair.idle, pair.idle_value, pair.idle_limit, pair.idle_ns = code, "501 bps", "500", 1
-
-    return set_idle
-
-
-KINDS: dict[str, Callable[[Store], None]] = {
-    "legged:BTC": legged,
-    "naked_halted:BTC": naked_halted,
-    "limit:BTC:leverage": limit,
-    "reconcile:binance:usdm": reconcile,
-    "foreign:binance:usdm": foreign,
-    "channel:binance:usdm orders": channel,
-    "settings:binance:usdm": account_settings,
-    f"settings:{LINEAR}": contract_settings,
-    f"status:{LINEAR}": status,
-    "halted": halted,
-    **{f"{code}:BTC": idle(code) for code in STANDING},
-}
-
-
 def looked_at(store: Store, at_ns: int, fact: AnyFact) -> tuple[RaiseAlert, ...]:
     """What a step with this fact tells when it touches no pair but by the clock; the accounts agree."""
     for account in store.accounts.values():
@@ -222,9 +155,7 @@ def test_every_kind_begins_is_repeated_by_the_clock_alone_and_ends(key: str) -> 
     KINDS[key](world.store)
     (first,) = looked_at(world.store, at_ns, everything)
     assert (first.key, first.stands) == (key, True)
-    assert first.severity == (
-        "warning" if key.partition(":")[0] in ("foreign", "channel", "margin_coins") else "critical"
-    )
+    assert first.severity == ("warning" if key.partition(":")[0] in WARNINGS else "critical")
     ticks = [looked_at(world.store, at_ns + after_s * SECOND_NS, Tick({}, {})) for after_s in range(1, 301)]
     assert [(after_s, found[0].key) for after_s, found in enumerate(ticks, 1) if found] == [
         (60, key),
@@ -277,11 +208,11 @@ def test_other_idle_codes_are_no_alert() -> None:
 
 
 @pytest.mark.parametrize("code", STANDING)
-def test_a_pair_without_a_position_has_no_trouble_but_coins_and_unanswered_orders(code: str) -> None:
+def test_a_pair_without_a_position_has_no_trouble_but_unanswered_orders(code: str) -> None:
     world = hedged()
     pair = world.store.pairs[BTC]
     pair.short.position, pair.long.position = Position(), Position(D("0.000001"), D("0.06"))
-    expected = [(f"{code}:BTC", STANDING[code].severity)] if code in ("margin_coins", "unanswered") else []
+    expected = [(f"{code}:BTC", STANDING[code].severity)] if code == "unanswered" else []
     assert idle_for(world, code, 60) == expected
 
 

@@ -27,6 +27,7 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
+    FeeAssetSet,
     FundingEstimated,
     MarkSeen,
     ModeOrdered,
@@ -36,6 +37,7 @@ from bot.model.facts import (
     OrderUncertain,
     PositionSeen,
     RateSeen,
+    ResidualSettled,
     SettingsChanged,
     Throttled,
     Tick,
@@ -177,6 +179,10 @@ def rare_facts(world: Twins, dice: random.Random) -> list[AnyFact]:
         [world.report(each) for each in world.wallets],
     ]
     facts = dice.choice(choices)
+    if at_ns % 3 == 0:
+        facts = [*facts, FeeAssetSet(SPOT, "USDT" if at_ns % 2 else "", at_ns)]
+    elif at_ns % 11 == 0:
+        facts = [*facts, ResidualSettled(PairName("B"), "tester", "sold")]
     for fact in facts:
         if isinstance(fact, Transferred):
             world.wallets[account][fact.asset] += fact.amount

@@ -122,6 +122,9 @@ def test_a_journal_of_another_mode_is_not_gone_on_with(venue: Venue, tmp_path: P
         unknown = daemon.tell("halt", "ETH", "--reason", "none")
         assert (unknown.code, unknown.out) == (1, "")
         assert "there is no pair 'ETH'; there are BTC, BTCUSD" in unknown.err
+        nothing = daemon.tell("settle-residual", "BTC", "--reason", "none")
+        assert (nothing.code, nothing.out) == (1, "")
+        assert "pair BTC leaves no coins unhedged" in nothing.err
         assert daemon.end() == 0
     paper = environ(venue, MODE="paper", PAPER_BALANCES="binance:spot:USDT=100000,binance:usdm:USDT=100000")
     done = run(tmp_path, paper, "--journal", str(daemon.journal))

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from adapters.binance.checkup import Patient, checkup
+from adapters.binance.checkup import Patient, checkup, fee_asset
 from adapters.binance.endpoints import Hosts
 from adapters.binance.rest import Access, Rest, VenueClock
 from adapters.binance.signing import signer
@@ -61,3 +61,18 @@ async def examined(coin: str) -> tuple[Finding, ...]:
 def test_a_pair_of_two_coins_fails(coin: str, expected: list[Finding]) -> None:
     found = run_virtual(examined(coin))
     assert [one for one in found if one.check == "pair BTC"] == expected
+    (fees,) = [one for one in found if one.check.startswith("fee asset")]
+    assert (fees.check, fees.verdict) == (f"fee asset {SPOT.id}", Verdict.OK)
+    assert fees.text == "fees are paid in what is received"
+
+
+@pytest.mark.parametrize(
+    ("coin", "verdict", "words"),
+    [("BNB", Verdict.OK, "paid from BNB"), (None, Verdict.WARNED, "the first purchase shows it")],
+)
+def test_what_fees_are_paid_in_is_told_and_what_cannot_be_known_is_said(
+    coin: str | None, verdict: Verdict, words: str
+) -> None:
+    found = fee_asset(SPOT.id, coin)
+    assert (found.check, found.verdict) == (f"fee asset {SPOT.id}", verdict)
+    assert words in found.text

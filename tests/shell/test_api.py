@@ -12,14 +12,15 @@ import aiohttp
 import pytest
 
 from bot.model.facts import Channel as Ch
-from bot.model.facts import ChannelLost, ChannelOpened, ModeOrdered, ProtocolDrift
+from bot.model.facts import ChannelLost, ChannelOpened, ModeOrdered, ProtocolDrift, ResidualSettled
 from bot.model.ids import AccountId
+from bot.model.instrument import Position
 from bot.model.pair import Mode, PairState
 from bot.shell.api import BODY_MAX, ApiRefused, serve
 from bot.shell.client import NotDone, give_order, print_status, read_status
-from bot.shell.dialogue import MODES, Access, Wish
+from bot.shell.dialogue import MODES, SETTLE, Access, Wish
 from bot.shell.metrics import ALERTS, CONDITIONS, HOLDS, NAMES, PREFIX
-from tests.core.world import BTC, LINEAR
+from tests.core.world import BTC, LINEAR, D
 from tests.shell.live import Run, pause, until
 
 TOKEN = "correct-horse-battery"
@@ -279,6 +280,24 @@ def test_the_client_says_in_a_sentence_why_not(tmp_path: Path) -> None:
             await asyncio.to_thread(read_status, Access(ask.access.port, "wrong"))
         with pytest.raises(NotDone, match="there are BTC"):
             await asyncio.to_thread(give_order, ask.access, "halt", Wish("x", "ann", "ETH"))
+
+    play(tmp_path / "j", scene)
+
+
+def test_a_residual_is_settled_by_name_and_only_where_there_is_one(tmp_path: Path) -> None:
+    async def scene(ask: Asked) -> None:
+        status, text = await ask("POST", f"/api/v1/{SETTLE}", WISH)
+        assert (status, "BTC leaves no coins unhedged" in text) == (400, True)
+        everything = Wish("sold by hand", "ann")
+        with pytest.raises(NotDone, match="no pair '\\*'; there are BTC"):
+            await asyncio.to_thread(give_order, ask.access, SETTLE, everything)
+        pair = ask.run.store.pairs[BTC]
+        pair.long.position, pair.short.coin_cash = Position(), D("0.05")
+        done = await asyncio.to_thread(give_order, ask.access, SETTLE, Wish("sold", "ann", "BTC"))
+        fact = ResidualSettled(BTC, "ann", "sold")
+        assert done.ordered == SETTLE
+        assert fact in ask.run.entries[done.seq - 1].facts, "durable before it is answered"
+        assert pair.short.coin_cash == 0
 
     play(tmp_path / "j", scene)
 

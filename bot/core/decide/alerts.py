@@ -20,6 +20,7 @@ from bot.model.facts import (
     AccountSet,
     AdoptionOrdered,
     AnyFact,
+    BalanceSeen,
     Booted,
     ChannelLost,
     ChannelOpened,
@@ -105,6 +106,10 @@ def _add(store: Store, at_ns: int, fact: AnyFact, subjects: Subjects) -> None:
             | VenueReset()
         ):
             subjects.accounts[fact.account] = None
+        case BalanceSeen():
+            account = store.accounts.get(fact.account)
+            if account is not None and account.fee_coin == fact.asset:
+                subjects.accounts[fact.account] = None
         case InstrumentStatusSeen() | ContractSet():
             subjects.instruments[fact.instrument] = None
         case InstrumentListed():

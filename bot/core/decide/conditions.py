@@ -13,14 +13,17 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from bot.core.residuals import worth_quote
 from bot.model.facts import Channel
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
+from bot.model.money import ONE
 from bot.model.pair import Mode, PairState
 from bot.model.store import Account, Market, Pair, Store
 from bot.model.venue_settings import account_unfit, contract_unfit
-from risk import watch
-from risk.exposure import config_of, pair_delta_base
-from risk.tradable import is_gone
+from risk import ownership, watch
+from risk.exposure import config_of, pair_delta_base, residual_base
+from risk.fee_coin import LEVEL_H, fee_stock
+from risk.tradable import RESTING_MARGIN, is_gone
 
 LONG_NS = 60_000_000_000  # a channel that is well is reached again within a few seconds
 SECOND_NS = 1_000_000_000
@@ -86,12 +89,6 @@ STANDING: dict[str, Standing] = {
         "may only reduce at the venue, and what is left cannot be reduced so",
         "ask the venue why the account is restricted; close by hand what it lets you close",
     ),
-    "margin_coins": Standing(
-        "warning",
-        "has closed its contracts and leaves unhedged coins in the margin wallet",
-        "transfer or sell them, then settle the residual of the pair",
-        without_position=True,
-    ),
     "unanswered": Standing(
         "critical",
         "has an order that nobody vouches for",
@@ -119,7 +116,7 @@ UNDER_WAY = (
 
 @lru_cache(maxsize=4096)
 def keys_of_pair(name: PairName) -> tuple[str, ...]:
-    kinds = ("legged", "naked_halted", *STANDING)
+    kinds = ("legged", "naked_halted", "margin_coins", "contract_of_open_pair", *STANDING)
     return (*(f"{kind}:{name}" for kind in kinds), *(f"limit:{name}:{rule}" for rule in watch.PASSABLE))
 
 
@@ -140,7 +137,32 @@ def of_pair(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
         remedy = "lower the position or raise the limit, then resume"
         text = f"pair {name} only reduces: {pair.mode_reason}; {remedy}"
         yield Condition("limit", f"{name}:{rule}", "critical", text)
+    taken = ownership.rival(store, pair)
+    if taken is not None and pair.in_config:
+        text = (
+            f"pair {name} opens nothing: {taken[0]} belongs to the pair {taken[1]}, which is open; flatten "
+            f"{taken[1]}, or give the pair its old name again"
+        )
+        yield Condition("contract_of_open_pair", name, "warning", text)
+    yield from _residual(store, pair)
     yield from _kept(store, at_ns, pair)
+
+
+def _residual(store: Store, pair: Pair) -> Iterator[Condition]:
+    """Coins without a leg to hedge them, worth more than dust.  Once told, they stand until they are worth
+    clearly less, so that a price alone does not begin and end them."""
+    worth, name = worth_quote(store, pair), pair.spec.name
+    if not worth or _has_position(store, pair):
+        return
+    margin = RESTING_MARGIN if f"margin_coins:{name}" in store.alerts else ONE
+    if worth * margin > config_of(store).strategy.dust_max_quote:
+        owed, base = residual_base(store, pair), store.markets[pair.spec.short].instrument.base
+        text = (
+            f"pair {name} has closed its contracts and leaves {owed:f} {base} unhedged in its margin wallet, "
+            f"{worth:.2f} quote; transfer {'them out' if owed > 0 else 'as many in'}, "
+            f"or settle-residual {name}"
+        )
+        yield Condition("margin_coins", name, "warning", text)
 
 
 def _kept(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
@@ -179,7 +201,8 @@ def _has_position(store: Store, pair: Pair) -> bool:
 @lru_cache(maxsize=256)
 def keys_of_account(name: AccountId) -> tuple[str, ...]:
     channels = (f"channel:{name} {channel.value}" for channel in Channel)
-    return (f"reconcile:{name}", f"foreign:{name}", f"settings:{name}", *channels)
+    kinds = ("reconcile", "foreign", "settings", "fee_coin")
+    return (*(f"{kind}:{name}" for kind in kinds), *channels)
 
 
 def of_account(store: Store, at_ns: int, account: Account) -> Iterator[Condition]:
@@ -205,6 +228,13 @@ def of_account(store: Store, at_ns: int, account: Account) -> Iterator[Condition
         yield Condition("foreign", name, "warning", text)
     if account_unfit(account.hedged, account.multi_assets):
         yield _unfit(name, account_words(account))
+    stock = fee_stock(account, at_ns)
+    if stock is not None and stock.left_h is not None and stock.left_h < LEVEL_H:
+        text = (
+            f"account {name} holds {stock.balance:f} {stock.coin} to pay fees from, {stock.left_h:.1f} h at "
+            "the rate of the last day: buy more, else they are paid in what is traded"
+        )
+        yield Condition("fee_coin", name, "warning", text)
     if account.lost and _is_served(store, name):
         for channel in account.lost:
             yield from _channel(store, at_ns, account, channel)
@@ -287,9 +317,12 @@ def of_everything(store: Store) -> Iterator[Condition]:
 
 # --- the end of a condition -------------------------------------------------------------------------------
 
-KINDS_OF_ACCOUNT = ("reconcile", "foreign", "channel", "settings")
+KINDS_OF_ACCOUNT = ("reconcile", "foreign", "channel", "settings", "fee_coin")
 KINDS_OF_INSTRUMENT = ("status", "settings")
-KINDS = ("halted", "legged", "naked_halted", "limit", "reconcile", "foreign", "channel", "settings", "status")
+KINDS = (
+    "halted", "legged", "naked_halted", "limit", "contract_of_open_pair", "margin_coins", "reconcile",
+    "foreign", "channel", "settings", "fee_coin", "status",
+)  # fmt: skip
 
 
 def ended(store: Store, key: str) -> str:
@@ -303,6 +336,10 @@ def ended(store: Store, key: str) -> str:
         case "limit":
             name, _, rule = subject.partition(":")
             return f"pair {name} is no longer bound by {rule}"
+        case "contract_of_open_pair":
+            return f"the contracts of pair {subject} are no other pair's any more"
+        case "margin_coins":
+            return f"pair {subject} leaves no coins unhedged that are more than dust"
         case "reconcile":
             return f"account {subject} is what the ledger expects again"
         case "foreign":
@@ -312,6 +349,8 @@ def ended(store: Store, key: str) -> str:
             return (
                 f"{subject} is open again" if _is_served(store, name) else f"no pair needs {subject} any more"
             )
+        case "fee_coin":
+            return f"account {subject} needs no more of its fee coin"
         case "status":
             market = store.markets.get(InstrumentId(subject))
             return f"{subject} is {(market.status if market else '') or 'TRADING'}"

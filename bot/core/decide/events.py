@@ -27,7 +27,7 @@ from bot.model.ids import PairName, account_of
 from bot.model.pair import Mode
 from bot.model.store import OrderState, Store, live_orders
 from bot.model.venue_settings import account_unfit, contract_unfit
-from risk import watch
+from risk import ownership, watch
 from risk.exposure import config_of
 
 KINDS = (
@@ -58,7 +58,7 @@ def events(store: Store, facts: tuple[AnyFact, ...], before: Known) -> tuple[Any
     out: list[AnyCommand] = []
     for fill in before.forced:
         text = f"{fill.cause}: {fill.instrument} {fill.side.value} {fill.qty} at {fill.price}"
-        for name in store.routes.pairs_of.get(fill.instrument, ()):
+        for name in ownership.owners(store, fill.instrument):
             out += _freeze(store, name, text, f"forced:{fill.trade_id}")
     for fact in facts:
         if isinstance(fact, MarginCalled):
@@ -69,7 +69,7 @@ def events(store: Store, facts: tuple[AnyFact, ...], before: Known) -> tuple[Any
         elif isinstance(fact, AccountReported) and fact.account in store.accounts:
             for instrument in store.accounts[fact.account].adopted:
                 text = f"{instrument} shrank without an order of ours and is taken over as the venue holds it"
-                for name in store.routes.pairs_of.get(instrument, ()):
+                for name in ownership.owners(store, instrument):
                     out += _freeze(store, name, text, f"adopted:{instrument}")
         elif isinstance(fact, VenueReset):
             text = f"the venue has forgotten account {fact.account}: {fact.reason}"

@@ -31,7 +31,7 @@ from adapters.network import Reply, Socket, Unsent
 from adapters.ratelimit import RateBudget
 from adapters.tcp import TcpNetwork
 from bot.model.config import FeeRate
-from bot.model.facts import InstrumentListed, InstrumentStatusSeen, RateSeen
+from bot.model.facts import FeeAssetSet, InstrumentListed, InstrumentStatusSeen, RateSeen
 from bot.model.ids import InstrumentId, instrument_id
 from tests.adapters.binance.feeding import rest_of
 from tests.adapters.binance.scripted import Heard, Venue, run, venue
@@ -205,6 +205,35 @@ def test_only_what_changed_is_told_again() -> None:
             found = await reference.read()
             assert [fact.status for fact in told.all[5:]] == [ABSENT]
             assert found.instruments[USDM] == listed.instrument
+
+    run(play())
+
+
+BNB = {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB", "discount": "0.75000000"}
+
+
+def test_what_fees_are_paid_from_is_told_when_it_is_read_and_when_it_changes() -> None:
+    async def play() -> None:
+        async with asked("spot") as (at, rest):
+            told = Heard()
+            reference = Reference(rest, [SPOT], Given(), told.emit)
+            serve(at, "spot")
+            rates = described("spot")["commissionRate"][0]
+
+            async def read(discount: object) -> list[tuple[str, str]]:
+                told.all.clear()
+                at.answer("/api/v3/account/commission", wire({**rates, "discount": discount}))
+                await reference.read()
+                return [(fact.instrument, fact.asset) for fact in told.all if isinstance(fact, FeeAssetSet)]
+
+            for silent in (None, {}, {**BNB, "enabledForAccount": None}, "BNB", {"enabledForAccount": "yes"}):
+                assert await read(silent) == []
+            assert await read(BNB) == [(SPOT, "BNB")]
+            assert await read(BNB) == []
+            assert await read(None) == []
+            assert await read({**BNB, "enabledForSymbol": False}) == [(SPOT, "")]
+            assert await read({**BNB, "enabledForAccount": False}) == []
+            assert await read(BNB) == [(SPOT, "BNB")]
 
     run(play())
 
