@@ -13,7 +13,7 @@ from bot.model.instrument import Position, Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Role
 from risk.exposure import tolerance_base
-from tests.core.way_out import D, FLATTEN, beat, delta_of, is_hedged, pair_of, play, steady
+from tests.core.way_out import FLATTEN, D, beat, delta_of, is_hedged, pair_of, play, steady
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged
 
 
