@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from bot.knobs import NESTED, PREFIX
-from bot.model.config import Config
+from bot.model.config import Config, Strategy
 from bot.model.ids import InstrumentId, account_of, market_of, symbol_of
 from bot.model.money import ZERO, text
 from bot.model.pair import PairSpec, Role
@@ -58,7 +60,13 @@ def warnings(config: Config) -> Iterator[str]:
     if strategy.entry_carry_apr is None and strategy.entry_gap_bps is None:
         names = f"{_name('strategy.entry_carry_apr')} and {_name('strategy.entry_gap_bps')}"
         yield f"{names} are both empty: nothing is ever entered"
-    for name in ("entry_carry_apr", "exit_carry_apr", "borrow_apr"):
+    if strategy.expected_funding == "settled":
+        defaults = {field.name: field.default for field in msgspec.structs.fields(Strategy)}
+        for name in ("exit_carry_apr", "hold_planned_h"):
+            if getattr(strategy, name) != defaults[name]:
+                rule = f"{_name('strategy.expected_funding')} is settled"
+                yield f"{_shown(config, f'strategy.{name}')} is not read while {rule}"
+    for name in ("entry_carry_apr", "exit_carry_apr", "borrow_apr", "hurdle_apr"):
         value = getattr(strategy, name)
         if value is not None and value > HIGH_APR:
             shown = _shown(config, f"strategy.{name}")
@@ -84,17 +92,18 @@ def _stop(config: Config) -> Iterator[str]:
 
 def _signals(config: Config) -> Iterator[str]:
     strategy = config.strategy
-    for leave, enter in (
-        ("strategy.exit_carry_apr", "strategy.entry_carry_apr"),
-        ("strategy.exit_gap_bps", "strategy.entry_gap_bps"),
-    ):
+    ends = [("strategy.exit_gap_bps", "strategy.entry_gap_bps")]
+    # a default that is not read is none
+    if strategy.expected_funding != "settled" or strategy.exit_carry_apr:
+        ends.append(("strategy.exit_carry_apr", "strategy.entry_carry_apr"))
+    for leave, enter in ends:
         low, high = _value(config, leave), _value(config, enter)
         if low is not None and high is not None and low > high:
             yield (
                 f"{_shown(config, leave)} is above {_shown(config, enter)}: what is entered would be left "
                 "at once"
             )
-    if 0 < strategy.hold_max_s < strategy.hold_min_s:
+    if strategy.hold_min_s is not None and 0 < strategy.hold_max_s < strategy.hold_min_s:
         yield f"{_shown(config, 'strategy.hold_max_s')} is below {_shown(config, 'strategy.hold_min_s')}"
 
 

@@ -20,7 +20,8 @@ TABLE: list[tuple[dict[str, str], tuple[str, ...]]] = [
         ("STRATEGY__EXIT_CARRY_APR=0.4 ", "STRATEGY__ENTRY_CARRY_APR=0.05:"),
     ),
     (
-        {"STRATEGY__ENTRY_CARRY_APR": "-0.01"},  # the exit's default is 0
+        # the exit's default is 0
+        {"STRATEGY__ENTRY_CARRY_APR": "-0.01", "STRATEGY__EXPECTED_FUNDING": "estimate"},
         ("STRATEGY__EXIT_CARRY_APR=0 ", "STRATEGY__ENTRY_CARRY_APR=-0.01:"),
     ),
     (
@@ -94,6 +95,7 @@ def test_a_contradiction_is_refused_and_names_both_variables(
         {"FUSE__CLOSING_ORDERS_PER_MIN": "120"},
         {"STRATEGY__HOLD_MIN_S": "1000", "STRATEGY__HOLD_MAX_S": "1000"},
         {"STRATEGY__HOLD_MIN_S": "1000"},  # 0 is no longest hold
+        {"STRATEGY__ENTRY_CARRY_APR": "-0.01"},  # the exit's default is not read by the switch
         {
             "PAIRS": "BTC=binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP",
             "PAIR_CAPITAL_QUOTE": "BTC=10000",
@@ -153,6 +155,14 @@ def test_a_symbol_names_its_coin(leg: str, coin: str) -> None:
         ({}, ("STRATEGY__ENTRY_CARRY_APR and ", "STRATEGY__ENTRY_GAP_BPS are both empty")),
         ({"STRATEGY__ENTRY_CARRY_APR": "10"}, ("STRATEGY__ENTRY_CARRY_APR=10 ", "1000 %")),
         (
+            {"STRATEGY__ENTRY_CARRY_APR": "0.1", "STRATEGY__EXIT_CARRY_APR": "0.01"},
+            ("STRATEGY__EXIT_CARRY_APR=0.01 is not read", "STRATEGY__EXPECTED_FUNDING is settled"),
+        ),
+        (
+            {"STRATEGY__ENTRY_CARRY_APR": "0.1", "STRATEGY__HOLD_PLANNED_H": "720"},
+            ("STRATEGY__HOLD_PLANNED_H=720 is not read", "STRATEGY__EXPECTED_FUNDING is settled"),
+        ),
+        (
             {"STRATEGY__ENTRY_GAP_BPS": "10", "STRATEGY__BORROW_APR": "2.5"},
             ("STRATEGY__BORROW_APR=2.5 ", "250 %"),
         ),
@@ -181,6 +191,11 @@ def test_what_is_hardly_meant_is_told(variables: dict[str, str], words: tuple[st
         {"STRATEGY__ENTRY_CARRY_APR": "2"},
         {"STRATEGY__ENTRY_GAP_BPS": "10", "LIMITS__NET_DELTA_MAX_QUOTE": "4999"},
         {"STRATEGY__ENTRY_GAP_BPS": "10", "STRATEGY__LEG_POLICY": "sequenced"},
+        {
+            "STRATEGY__ENTRY_CARRY_APR": "0.1",
+            "STRATEGY__HOLD_PLANNED_H": "720",
+            "STRATEGY__EXPECTED_FUNDING": "estimate",
+        },
     ],
 )
 def test_what_is_meant_is_not_told(variables: dict[str, str]) -> None:

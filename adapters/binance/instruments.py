@@ -280,6 +280,7 @@ def _instrument(
     filters = {entry.kind: entry for entry in symbol.filters}
     lot = _filter(name, filters, "LOT_SIZE")
     price_down, price_up = _price_band(name, filters)
+    ends = kind is Kind.DATED or (kind is Kind.PERP and 0 < (symbol.delivery_ms or 0) < _NEVER_MS)
     return Instrument(
         id=name,
         kind=kind,
@@ -298,7 +299,7 @@ def _instrument(
         maker_rate=fee.maker_rate,
         taker_rate=fee.taker_rate,
         brackets=() if kind is Kind.SPOT else tuple(_bracket(name, tier) for tier in tiers),
-        expiry_ns=_given(name, "deliveryDate", symbol.delivery_ms) * _MS if kind is Kind.DATED else None,
+        expiry_ns=_given(name, "deliveryDate", symbol.delivery_ms) * _MS if ends else None,
         funding_interval_h=_FUNDING_INTERVAL_H if kind is Kind.PERP else 0,
     )
 

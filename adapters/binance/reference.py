@@ -245,7 +245,7 @@ class Reference:
 
     def hear(self, seen: InstrumentStatusSeen) -> None:
         """A stream tells a status: it is told on where it is another than was known.  Where it is not,
-        something else has changed, and all is read."""
+        something else has changed, and all is read; where an end is announced, so that its time is known."""
         if self.described is None:
             return
         self._heard[seen.instrument] = seen.status
@@ -254,6 +254,8 @@ class Reference:
             return
         self.described.statuses[seen.instrument] = seen.status
         self._emit(seen)
+        if seen.status == DELISTING:
+            self.asked.set()
 
     def hear_settlement(self, told: FundingEstimated) -> None:
         """A stream announces a settlement: where it is another than the interval known here leads to, all is

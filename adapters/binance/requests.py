@@ -203,9 +203,10 @@ def premium_index(instrument: InstrumentId) -> Call:
     return _of_instrument("premium_index", instrument)
 
 
-def funding_rates(instrument: InstrumentId, since_ms: int) -> Call:
-    """Settled rates from ``since_ms`` on, oldest first, one page."""
-    return _of_instrument("funding_rates", instrument, ("startTime", str(since_ms)), ("limit", str(PAGE)))
+def funding_rates(instrument: InstrumentId, since_ms: int | None) -> Call:
+    """Settled rates from ``since_ms`` on, or the latest, oldest first, one page."""
+    since = () if since_ms is None else (("startTime", str(since_ms)),)
+    return _of_instrument("funding_rates", instrument, *since, ("limit", str(PAGE)))
 
 
 def funding_info(market: str) -> Call:

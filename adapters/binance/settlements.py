@@ -1,8 +1,9 @@
 """Settled funding rates, as the venue lists them.
 
 The streams tell the running estimate only; what was settled is asked for, at the start and soon after each
-full hour, at which every interval that the venue uses ends.  What must stay true: a settlement is told once,
-in its order, and only what the venue lists is told.
+full hour, at which every interval that the venue uses ends.  The first answer is a page of history, which
+forecasts begin with.  What must stay true: a run tells a settlement once, in its order, and only what the
+venue lists is told.
 
 Source: funding rate history of binance_sdk_derivatives_trading_usds_futures 18.1.0 and coin_futures 14.1.0
 (2026-11-20).
@@ -24,12 +25,11 @@ from bot.ports import Emit
 
 HOUR_NS = 3600 * SECOND_NS
 LISTED_NS = 20 * SECOND_NS  # how long after the hour a settlement is listed
-LOOK_BACK_NS = 24 * HOUR_NS
 AGAIN_S = 60.0
 
 
 async def follow_settlements(rest: Rest, instruments: Mapping[InstrumentId, Instrument], emit: Emit) -> None:
-    """Tell the latest settlement of each perpetual, and each one after it, until cancelled."""
+    """Tell the latest settlements of each perpetual, a page of them, and each one after, until cancelled."""
     told: dict[InstrumentId, int] = {}
     while True:
         try:
@@ -46,10 +46,10 @@ async def follow_settlements(rest: Rest, instruments: Mapping[InstrumentId, Inst
 
 
 async def _tell(rest: Rest, name: InstrumentId, told: dict[InstrumentId, int], emit: Emit) -> None:
-    """At first the latest alone, then all that are new."""
-    since_ns = told.get(name, rest.clock.venue_ns() - LOOK_BACK_NS)
+    """All that are new, at first a whole page."""
+    since_ms = told[name] // MS if name in told else None
     try:
-        body = await rest.read(requests.funding_rates(name, since_ns // MS))
+        body = await rest.read(requests.funding_rates(name, since_ms))
     except Refused as refused:
         if refused.failure.code == BAD_SYMBOL:
             return  # the others still settle
@@ -59,7 +59,8 @@ async def _tell(rest: Rest, name: InstrumentId, told: dict[InstrumentId, int], e
     for row in unread[:1]:
         reason = f"{len(unread)} rows of {name} are unread; the first: {row.reason}"
         emit(ProtocolDrift(AccountId(f"{VENUE}:{rest.market}"), "fundingRate", reason))
-    fresh = [rate for rate in listed if rate.instrument == name and rate.settled_ns > told.get(name, 0)]
-    for rate in fresh if name in told else fresh[-1:]:
+    for rate in sorted(listed, key=lambda one: one.settled_ns):
+        if rate.instrument != name or rate.settled_ns <= told.get(name, 0):
+            continue
         told[name] = rate.settled_ns
         emit(FundingSettled(name, rate.rate, rate.settled_ns))

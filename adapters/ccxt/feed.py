@@ -29,11 +29,13 @@ from adapters.materiality import Materiality
 from adapters.numbers import time_ns
 from bot.model.facts import Channel, ChannelLost, ChannelOpened, FundingSettled, ProtocolDrift
 from bot.model.ids import AccountId, InstrumentId
+from bot.model.settlements import KEPT
 from bot.ports import Emit, Reading
 
 SILENCE_S = 30.0
 MARK_EVERY_S = 3.0
 BACKOFF = Backoff(first_s=1.0)
+UNLISTED_NS = 10_000_000_000  # until a settlement that is not listed yet is asked for again
 _POLL_S = 1.0
 _MS = 1_000_000
 _HOUR_NS = 3_600_000_000_000
@@ -77,6 +79,7 @@ class Feed:
         self._marks = {leg.id: MarkChannel(leg.instrument, settings, emit) for leg in legs}
         self._silent = {leg.id for leg in legs}  # without a book
         self._unpriced: set[InstrumentId] = set()
+        self._settled_ns: dict[InstrumentId, int] = {}  # of the last settlement told
         self._gaps = self._losses = self._frames = 0
 
     @property
@@ -193,14 +196,16 @@ class Feed:
 
     async def _mark(self, leg: Leg) -> None:
         """Tell mark, index, running rate and settled rates of a contract, for ever."""
-        marks, settled_ns = self._marks[leg.id], 0
+        marks, due_ns = self._marks[leg.id], 0
         while True:
             try:
                 update = await read_prices(self._rates, leg, self._clock.now_ns())
                 self._note_prices(leg, is_whole=update.mark is not None and update.index is not None)
                 marks.on_update(self._settling(leg, update), self._reached())
-                if update.next_ns > settled_ns and await self._settled(leg):
-                    settled_ns = update.next_ns
+                if self.time.now_ns() >= due_ns:
+                    next_ns = update.next_ns or self._on_grid(leg)
+                    is_told = await self._settled(leg)
+                    due_ns = next_ns if is_told else self.time.now_ns() + UNLISTED_NS
             except unanswered() as error:
                 self._emit(ProtocolDrift(self.account, "mark", f"{leg.symbol}: {type(error).__name__}"))
             await asyncio.sleep(MARK_EVERY_S)
@@ -213,8 +218,12 @@ class Feed:
         interval_ns = leg.instrument.funding_interval_h * _HOUR_NS
         if self._reach is None or not interval_ns:
             return msgspec.structs.replace(update, rate=None)
-        next_ns = (self.time.now_ns() // interval_ns + 1) * interval_ns
-        return msgspec.structs.replace(update, next_ns=next_ns)
+        return msgspec.structs.replace(update, next_ns=self._on_grid(leg))
+
+    def _on_grid(self, leg: Leg) -> int:
+        """The next multiple of a contract's interval since 1970 UTC; the next hour where it has none."""
+        interval_ns = (leg.instrument.funding_interval_h or 1) * _HOUR_NS
+        return (self.time.now_ns() // interval_ns + 1) * interval_ns
 
     def _note_prices(self, leg: Leg, is_whole: bool) -> None:
         """Say once that an exchange tells no mark or no index, since nothing is opened without them."""
@@ -225,19 +234,30 @@ class Feed:
             self._emit(ProtocolDrift(self.account, "mark", f"{leg.symbol}: no mark price, or no index"))
 
     async def _settled(self, leg: Leg) -> bool:
-        """Tell the last settled rate; false where the venue has none yet for the interval that ended."""
+        """Tell what was settled since the last look, at first as much as one answer holds; false where the
+        venue lists nothing new yet."""
         if not self._rates.has["fetchFundingRateHistory"]:
             return True
-        since_ms = (self._clock.now_ns() - 2 * leg.instrument.funding_interval_h * _HOUR_NS) // _MS
-        rows = await answered(self._rates.fetch_funding_rate_history(leg.symbol, since_ms))
+        told_ns = self._settled_ns.get(leg.id, 0)
         settled = [
             (at_ns, rate)
-            for row in rows
+            for row in await self._listed(leg, told_ns)
             if (at_ns := time_ns(row.get("timestamp")))
             and (rate := number(row.get("fundingRate"))) is not None
         ]
-        if not settled:
-            return False
-        at_ns, rate = max(settled)
-        self._emit(FundingSettled(leg.id, rate, at_ns))
-        return True
+        for at_ns, rate in sorted(settled):
+            if at_ns > self._settled_ns.get(leg.id, 0):
+                self._settled_ns[leg.id] = at_ns
+                self._emit(FundingSettled(leg.id, rate, at_ns))
+        return self._settled_ns.get(leg.id, 0) > told_ns
+
+    async def _listed(self, leg: Leg, told_ns: int) -> Sequence[Mapping[str, Any]]:
+        """Settlements of a contract after ``told_ns``; where nothing was told, a page of the latest, of the
+        exchange's own length if it refuses ours."""
+        ask = self._rates.fetch_funding_rate_history
+        if told_ns:
+            return await answered(ask(leg.symbol, told_ns // _MS))  # type: ignore[no-any-return]
+        try:
+            return await answered(ask(leg.symbol, None, KEPT))  # type: ignore[no-any-return]
+        except self._failures:
+            return await answered(ask(leg.symbol))  # type: ignore[no-any-return]

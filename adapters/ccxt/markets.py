@@ -19,11 +19,13 @@ from typing import Any
 from adapters import numbers
 from adapters.errors import FeedError
 from bot.model.ids import InstrumentId, instrument_id
-from bot.model.instrument import Bracket, Instrument, Kind
+from bot.model.instrument import USUAL_INTEREST_APR, Bracket, Instrument, Kind
 from bot.model.money import ONE, ZERO, exact_arithmetic
 
 FAMILIES = ("spot", "linear", "inverse")
 UNBOUNDED = Decimal(10) ** 18
+# their documents give a funding formula of the premium alone
+WITHOUT_INTEREST = frozenset({"deribit", "krakenfutures"})
 _ANY_PRICE = (ZERO, Decimal(10) ** 6)  # of the reference: no percent-price filter is known
 _DECIMAL_PLACES, _TICK_SIZE = 2, 4  # ccxt's precision modes
 
@@ -94,8 +96,9 @@ def instrument(
         maker_rate=_needed(name, "maker fee", rates.get("maker")),
         taker_rate=_needed(name, "taker fee", rates.get("taker")),
         brackets=brackets,
-        expiry_ns=expiry_ns if kind is Kind.DATED else None,
+        expiry_ns=None if kind is Kind.SPOT else expiry_ns,
         funding_interval_h=interval_h,
+        interest_apr=0.0 if exchange.id in WITHOUT_INTEREST else USUAL_INTEREST_APR,
     )
 
 

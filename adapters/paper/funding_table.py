@@ -49,6 +49,12 @@ class FundingTable:
         place = bisect_right(rows, at_ns, key=_time)
         return rows[place - 1] if place else None
 
+    def latest(self, instrument: InstrumentId, at_ns: int, count: int) -> tuple[FundingRow, ...]:
+        """The last ``count`` rows at or before ``at_ns``, oldest first."""
+        rows = self._rows.get(instrument, ())
+        place = bisect_right(rows, at_ns, key=_time)
+        return tuple(rows[max(0, place - count) : place])
+
     def after(self, instrument: InstrumentId, at_ns: int) -> FundingRow | None:
         """The first row later than ``at_ns``."""
         rows = self._rows.get(instrument, ())

@@ -24,6 +24,7 @@ from bot.model.facts import FundingPaid, FundingSettled
 from bot.model.ids import InstrumentId
 from bot.model.instrument import Instrument, Kind, reference_per_qty
 from bot.model.money import COIN_QUANTUM, ZERO, exact_arithmetic, multiply_rounded
+from bot.model.settlements import KEPT
 
 _HOUR_NS = 3_600_000_000_000
 
@@ -65,9 +66,13 @@ class Settlements:
             self._plan_row(contract, now_ns)
 
     def tell_settled(self) -> None:
-        """Tell the last settled rate of each perpetual that has one."""
+        """Tell what was settled of each perpetual: as many of the table's last rows as a venue lists in one
+        answer, which forecasts begin with, and the last rate."""
         for name, contract in self._contracts.items():
-            if contract.settled is not None:
+            rows = self._table.latest(name, self._desk.clock.venue_ns, KEPT)
+            for row in rows:
+                self._desk.postings.tell(FundingSettled(name, row.rate, row.settled_ns))
+            if contract.settled is not None and (not rows or contract.settled[0] > rows[-1].settled_ns):
                 settled_ns, rate = contract.settled
                 self._desk.postings.tell(FundingSettled(name, rate, settled_ns))
 

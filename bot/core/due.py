@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from bot.core import pairs, signals
+from bot.core import pairs, signals, switch
 from bot.core.routes import Touched
 from bot.model.config import Config
 from bot.model.index import Index
@@ -105,13 +105,14 @@ def _due_ns(store: Store, spans: Spans, index: Index, pair: Pair) -> int:
         pair.clip_ns + pairs.exit_pause_ns(pair),
         pair.entered_ns + spans.hold_min,
         pair.entered_ns + spans.hold_max,
+        *(switch.deadlines(store, pair) if switch.is_on(spans.config) else ()),
     ):
         if past_ns <= at_ns < first_ns:
             first_ns = at_ns
     for name in (spec.long, spec.short):
         market = store.markets.get(name)
-        if market is None or market.instrument.kind is Kind.DATED:
-            return AT_ONCE  # a yield to expiry changes all the time
+        if market is None or market.instrument.kind is Kind.DATED or market.instrument.expiry_ns is not None:
+            return AT_ONCE  # a yield to expiry changes all the time, and an end that is known comes nearer
         told_ns = market.book_seen_ns
         if market.mark_seen_ns:
             told_ns = min(told_ns, market.mark_seen_ns)
@@ -129,11 +130,11 @@ def _spans(config: Config, index: Index) -> Spans:
     spans = index.spans
     if not isinstance(spans, Spans) or spans.config is not config:
         strategy, limits = config.strategy, config.limits
-        frame_age_s = limits.feed_age_max_s
+        frame_age_s, hold_min_s = limits.feed_age_max_s, strategy.hold_min_s
         spans = index.spans = Spans(
             config,
             clip=int(strategy.clip_interval_s * 1e9),
-            hold_min=int(strategy.hold_min_s * 1e9),
+            hold_min=int((signals.CARRY_HOLD_S if hold_min_s is None else hold_min_s) * 1e9),
             hold_max=int(strategy.hold_max_s * 1e9),
             frame_age=int(frame_age_s * 1e9),
             told_age=int(frame_age_s * 1e9) + int(strategy.heartbeat_s * 1e9),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import border, orders, pairs, residuals, shortfall, spending
+from bot.core import border, gaps, orders, pairs, residuals, shortfall, spending
 from bot.core.accounts import fold_account, fold_channel, unknown_order
 from bot.core.booking import book_fill, forget_orders, forget_trades, open_books
 from bot.core.indexing import (
@@ -20,7 +20,7 @@ from bot.core.indexing import (
     note_order,
     note_pair,
 )
-from bot.core.marks import fold_book, fold_estimate, fold_mark, fold_rate, is_back
+from bot.core.marks import fold_book, fold_estimate, fold_mark, fold_rate, fold_settled, is_back
 from bot.core.pairs import set_mode
 from bot.core.routes import Touched, boot, list_instrument, rearm_account, rearm_instrument, touch
 from bot.model.commands import (
@@ -32,6 +32,7 @@ from bot.model.commands import (
     QueryOrder,
     RaiseAlert,
     SetMode,
+    SetSwitch,
 )
 from bot.model.entry import Entry
 from bot.model.facts import (
@@ -151,9 +152,7 @@ def _market(store: Store, fact: MarketFact, touched: Touched) -> None:
             store.markets[fact.instrument].gapped = True
             rearm_instrument(store, fact.instrument)
         case FundingSettled():
-            settled = store.markets.get(fact.instrument)
-            if settled is not None:
-                settled.settled_rate, settled.settled_ns = fact.rate, fact.settled_ns
+            fold_settled(store, fact)
         case RateSeen():
             fold_rate(store, fact)
             keep_index(store).mark_all()
@@ -246,6 +245,9 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 pair.idle, pair.idle_value, pair.idle_limit = command.reason, command.value, command.limit
                 pairs.noted(pair, command.reason, at_ns)
                 spending.close_entries(pair, command.reason, at_ns)
+            case SetSwitch():
+                decided = store.pairs[command.pair]
+                decided.switch, decided.switch_ns = command, at_ns
             case RaiseAlert():
                 _told(store, at_ns, command)
             case _:
@@ -302,6 +304,7 @@ def _tick(store: Store, at_ns: int, fact: Tick) -> None:
     for account_id, offset_ns in fact.offset_ns.items():
         if account_id in store.accounts:
             store.accounts[account_id].offset_ns = offset_ns
+    gaps.sample(store, at_ns)
     forget_orders(store, at_ns)
     forget_trades(store, at_ns)
 

@@ -1,4 +1,4 @@
-"""How prices enter the store: books, marks, indexes and cash rates, and what stands in where one is missing.
+"""How prices enter the store: books, marks, indexes and rates, and what stands in where one is missing.
 
 A spot instrument's mark is its own mid, by definition.  A contract's mark and index come from its venue's
 stream; where the recording has no such stream, ``paper_reference`` names the stand-in, and without one they
@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bot.core import ledger, views
-from bot.model.facts import BookSeen, FundingEstimated, MarkSeen, RateSeen
+from bot.model.facts import BookSeen, FundingEstimated, FundingSettled, MarkSeen, RateSeen
 from bot.model.ids import InstrumentId
 from bot.model.money import ONE, REFERENCE_QUANTUM, divide
 from bot.model.store import Market, Store, keep_index
@@ -88,6 +88,16 @@ def fold_interval(store: Store, market: Market, listed_h: int) -> None:
     market.interval_doubt = bool(listed_h) and not fits_interval(
         market.funding_next_ns, listed_h, store.now_ns
     )
+
+
+def fold_settled(store: Store, fact: FundingSettled) -> None:
+    """A settlement is kept by its time, whenever it is told; one of another's contract is passed over."""
+    market = store.markets.get(fact.instrument)
+    if market is None:
+        return
+    market.settlements.keep(fact.settled_ns, float(fact.rate))
+    if fact.settled_ns >= market.settled_ns:
+        market.settled_rate, market.settled_ns = fact.rate, fact.settled_ns
 
 
 def fold_rate(store: Store, fact: RateSeen) -> None:

@@ -87,7 +87,7 @@ def sent(store: Store, pair: Pair, command: PlaceOrder, at_ns: int) -> None:
             pair.collar_ns = pair.fruitless = 0
             if pair.state in (FLAT, HEDGED):
                 if pair.state is FLAT:
-                    pair.entered_ns = at_ns
+                    pair.entered_ns, pair.entered_why = at_ns, command.why
                 move(pair, ENTERING, at_ns, type(command.why).__name__)
                 pair.repairs = 0
                 pair.spending.given_back = False
@@ -207,7 +207,7 @@ def settle(store: Store, pair: Pair, at_ns: int) -> None:
 
 def release(pair: Pair) -> None:
     """A pair went flat: what is left of it is dust, and coins that are its residual."""
-    pair.entered_ns = 0
+    pair.entered_ns, pair.entered_why = 0, None
     pair.repairs = 0
     pair.growing = False
     filled(pair)

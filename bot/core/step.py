@@ -7,7 +7,7 @@ clock, no randomness, no IO.
 
 from __future__ import annotations
 
-from bot.core import due, fold, pairs, recon
+from bot.core import due, fold, pairs, recon, switch
 from bot.core.decide import alerts, events, rebalancer
 from bot.core.decide.idle import Idle
 from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder
@@ -38,6 +38,9 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for pair in due.due(store, config, touched):
             name = pair.spec.name
+            turned = switch.decide(store, config, pair, at_ns)
+            if turned is not None:
+                _put(store, at_ns, (turned,), out)
             found = rebalancer.propose(store, config, pair, at_ns)
             if not isinstance(found, Idle):
                 decided = tuple([admitted.command for admitted in found])

@@ -32,6 +32,7 @@ class EntryCarry(Why, frozen=True):
     expected_apr: float
     cost_bps: float
     needed_apr: float
+    slow_apr: float | None = None  # by the switch: what the pair has lately earned
 
 
 class EntryGap(Why, frozen=True):
@@ -43,6 +44,9 @@ class EntryGap(Why, frozen=True):
 class ExitCarry(Why, frozen=True):
     expected_apr: float
     needed_apr: float
+    slow_apr: float | None = None  # by the switch, and so are the next two
+    paid_bps: float | None = None  # funding paid since the position's best point
+    cost_bps: float | None = None
 
 
 class ExitGap(Why, frozen=True):
@@ -84,9 +88,18 @@ class LegUnwound(Why, frozen=True):
     attempts: int
 
 
+class ExitEnd(Why, frozen=True):
+    """A leg ends: delivery, or a perpetual that its venue will list no more."""
+
+    instrument: InstrumentId
+    left_h: float
+    limit_h: float
+
+
 AnyWhy = (
     EntryCarry | EntryGap | ExitCarry | ExitGap | ExitHold | Flatten | DriftBand | LegMissing | LegUnwound
-)
+    | ExitEnd
+)  # fmt: skip
 
 
 class Command(Struct, frozen=True, array_like=True, tag=True, gc=False):
@@ -143,6 +156,27 @@ class SetMode(Command, frozen=True):
     reason: str
 
 
+class SetSwitch(Command, frozen=True):
+    """What a pair's carry is worth from this settlement to the next, and the numbers that say so.
+
+    ``is_in``: whether carry wants the position, by its own hysteresis.  ``leaves``: whether what is held for
+    another reason should go.  ``above_apr`` is what a round trip's cost asks of the forecast above the
+    hurdle.  ``settlements`` counts those that the decision has seen, of both legs.
+    """
+
+    pair: PairName
+    is_in: bool
+    leaves: bool
+    forecast_apr: float
+    slow_apr: float
+    above_apr: float
+    enter_apr: float
+    leave_apr: float
+    cost_bps: float
+    paid_bps: float
+    settlements: int
+
+
 class NoteIdle(Command, frozen=True):
     """Why a pair is not trading, when the reason changes.  ``value`` and ``limit`` are its numbers, as
     text."""
@@ -163,5 +197,7 @@ class RaiseAlert(Command, frozen=True):
     stands: bool = False
 
 
-AnyCommand = PlaceOrder | CancelOrder | QueryOrder | QueryAccount | SetMode | NoteIdle | RaiseAlert
+AnyCommand = (
+    PlaceOrder | CancelOrder | QueryOrder | QueryAccount | SetMode | NoteIdle | RaiseAlert | SetSwitch
+)
 Outward = PlaceOrder | CancelOrder | QueryOrder | QueryAccount

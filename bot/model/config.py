@@ -29,11 +29,18 @@ class Strategy(Struct, frozen=True, kw_only=True):
         knob("together: both takers at once; sequenced: the short leg first, the long leg follows its fills"),
     ] = "together"
     entry_carry_apr: Annotated[
-        float | None, knob("enter when net annualised carry is at least this fraction; empty: off")
+        float | None,
+        knob(
+            "settled: enter when the switch says so and its forecast is at least this fraction a year; "
+            "estimate, last: when net annualised carry is; empty: no entry by carry"
+        ),
     ] = None
     exit_carry_apr: Annotated[
         float,
-        knob("leave when the carry still expected, entry costs being sunk, is below this fraction a year"),
+        knob(
+            "leave when the carry still expected, entry costs being sunk, is below this fraction a year; "
+            "not read under settled"
+        ),
     ] = 0.0
     entry_gap_bps: Annotated[
         float | None, knob("enter when short bid over long ask, for a clip, is at least this; empty: off")
@@ -42,11 +49,33 @@ class Strategy(Struct, frozen=True, kw_only=True):
         float | None, knob("leave when short ask over long bid, for a clip, is at most this; empty: off")
     ] = None
     expected_funding: Annotated[
-        Literal["estimate", "last"], knob("what the next settlements are expected to pay")
-    ] = "estimate"
-    hold_planned_h: Annotated[float, knob("hours over which round-trip costs are amortised", gt=0)] = 168.0
-    hold_min_s: Annotated[float, knob("seconds a position is held before a carry or gap exit", ge=0)] = 0.0
+        Literal["settled", "estimate", "last"],
+        knob(
+            "what decides on carry: a switch with the cost of a round trip on a forecast from settled rates; "
+            "or the running estimate or the last rate, as if it went on"
+        ),
+    ] = "settled"
+    hurdle_apr: Annotated[
+        float, knob("what the capital would earn elsewhere, fraction a year, under settled", ge=0)
+    ] = 0.04
+    hold_planned_h: Annotated[
+        float, knob("hours over which round-trip costs are amortised; not read under settled", gt=0)
+    ] = 168.0
+    hold_min_s: Annotated[
+        float | None,
+        knob(
+            "seconds a position is held before a carry or gap exit; empty: a day for carry, none for gap",
+            ge=0,
+        ),
+    ] = None
     hold_max_s: Annotated[float, knob("seconds after which a position is left; 0: no limit", ge=0)] = 0.0
+    no_entry_before_expiry_h: Annotated[
+        float, knob("hours before the known end of a leg in which nothing is entered", ge=0)
+    ] = 72.0
+    leave_before_end_h: Annotated[
+        float,
+        knob("hours before the known end of a leg at which the pair is left; 0: held to the end", ge=0),
+    ] = 24.0
     borrow_apr: Annotated[float, knob("cost of the capital in the long leg, fraction a year", ge=0)] = 0.0
     clip_quote: Annotated[Decimal, knob("size of one slice of an entry or exit, quote currency", gt=0)]
     clip_interval_s: Annotated[float, knob("seconds between two clips of a pair", ge=0)] = 1.0

@@ -17,6 +17,8 @@ from msgspec import Struct
 from bot.model.ids import AccountId, InstrumentId, account_of
 from bot.model.money import COIN_QUANTUM, REFERENCE_QUANTUM, ZERO, divide
 
+USUAL_INTEREST_APR = 0.1095
+
 
 class Kind(Enum):
     SPOT = "spot"
@@ -54,6 +56,9 @@ class Instrument(Struct, frozen=True):
     ``price_up`` and ``price_down`` are the percent-price filter: an order's price must lie within
     ``reference × price_down … reference × price_up``.  ``brackets`` is empty for spot.  ``funding_floor`` and
     ``funding_cap`` bound a settlement's rate, per interval, where the venue states bounds of its own for it.
+    ``interest_apr`` is the constant of a perpetual's funding formula, simple fraction a year: 0.01 % in eight
+    hours is the usual one, and 0 where the formula has none.  ``expiry_ns`` is the delivery of a dated
+    contract, or the end of a perpetual that its venue has announced.
     """
 
     id: InstrumentId
@@ -77,6 +82,7 @@ class Instrument(Struct, frozen=True):
     funding_interval_h: int = 0
     funding_floor: Decimal | None = None
     funding_cap: Decimal | None = None
+    interest_apr: float = USUAL_INTEREST_APR
 
     @property
     def account(self) -> AccountId:

@@ -14,7 +14,7 @@ from enum import Enum
 import msgspec
 from msgspec import Struct, field
 
-from bot.model.commands import AnyWhy, TimeInForce
+from bot.model.commands import AnyWhy, SetSwitch, TimeInForce
 from bot.model.config import Config
 from bot.model.facts import Channel, ForeignOrder, Level
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
@@ -22,6 +22,7 @@ from bot.model.index import Index
 from bot.model.instrument import Instrument, Position, Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
+from bot.model.settlements import Settlements
 from bot.model.spending import BookSpending, PairSpending
 
 
@@ -72,6 +73,8 @@ class Market(Struct):
         """Hours from settlement to settlement; 0 while they are in doubt, not known, or there are none."""
         return 0 if self.interval_doubt else self.announced_h or self.instrument.funding_interval_h
 
+    settlements: Settlements = field(default_factory=Settlements)
+
 
 class Order(Struct):
     """One order of ours, from the step that admitted it until an hour after it ended."""
@@ -114,6 +117,14 @@ class Leg(Struct):
     coin_cash: Decimal = ZERO
 
 
+class GapHour(Struct, frozen=True, array_like=True):
+    """The executable gaps of one hour, sampled by the minute: their sum in basis points and their number."""
+
+    hour: int
+    sum_bps: float
+    samples: int
+
+
 class Move(Struct, frozen=True):
     """One transition of a pair's life cycle."""
 
@@ -152,6 +163,10 @@ class Pair(Struct):
     exits_undone: int = 0  # clips of an exit, in a row, of which a leg had to be bought back
     regrown: bool = False  # of the last clip of an exit one was
     spending: PairSpending = field(default_factory=PairSpending)
+    entered_why: AnyWhy | None = None  # of the entry that began the present position
+    switch: SetSwitch | None = None  # the last decision on its carry
+    switch_ns: int = 0
+    gap_hours: tuple[GapHour, ...] = ()  # of the last day, oldest first
 
     def leg(self, role: Role) -> Leg:
         return self.long if role is Role.LONG else self.short
@@ -299,6 +314,7 @@ class Store(Struct, dict=True):
     alerts: dict[str, StandingAlert] = field(default_factory=dict)  # those that stand, by key
     mode_ordered: bool = False  # whether an operator set the mode of everything
     spending: BookSpending = field(default_factory=BookSpending)
+    gaps_minute: int = 0  # minute since 1970 in which gaps were sampled last
 
 
 def live_orders(store: Store) -> list[Order]:

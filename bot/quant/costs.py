@@ -2,8 +2,9 @@
 
 A carry trade takes four times: long leg in, short leg in, both out.  Each take pays the taker fee and gives
 up the distance from the mid to the price that the ladder has for the size.  The exit is priced from the
-present book, since no better estimate of the future one is at hand.  Costs are counted against the notional
-of one leg and spread over the planned hold; too thin a ladder has no cost and therefore no carry.
+present book, since no better estimate of the future one is at hand; a leg that delivery closes has none.
+Costs are counted against the notional of one leg and spread over the planned hold; too thin a ladder has no
+cost and therefore no carry.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from bot.quant.funding import YEAR_H
 
 
 class LegView(Struct, frozen=True):
-    """What one leg's cost depends on: ladders, best first, sizes in base, and the taker fee (fraction)."""
+    """What one leg's cost depends on: ladders, best first, sizes in base, the taker fee (fraction), and how
+    many of its two takes are paid for: one where it is held to its delivery."""
 
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
     taker_rate: float
+    takes: int = 2
 
 
 class Carry(Struct, frozen=True):
@@ -37,21 +40,20 @@ class Carry(Struct, frozen=True):
 
 
 def slippage_bps(leg: LegView, qty_base: float) -> float | None:
-    """Cost of buying and selling ``qty_base`` > 0 in one leg against its mid, basis points of the mid.
-
-    ``None`` when either side of the book is empty or too thin.
+    """Cost of buying and selling ``qty_base`` > 0 in one leg against its mid, basis points of the mid; of one
+    take, half of it.  ``None`` when either side of the book is empty or too thin.
     """
     bid = walk(leg.bids, qty_base)
     ask = walk(leg.asks, qty_base)
     if bid is None or ask is None:
         return None
     mid = (leg.bids[0][0] + leg.asks[0][0]) / 2.0
-    return (ask - bid) / mid * BPS_PER_UNIT
+    return (ask - bid) / mid * BPS_PER_UNIT * leg.takes / 2.0
 
 
 def fees_bps(long: LegView, short: LegView) -> float:
-    """Taker fees of four takes, basis points of one leg's notional."""
-    return 2.0 * (long.taker_rate + short.taker_rate) * BPS_PER_UNIT
+    """Taker fees of all takes, basis points of one leg's notional."""
+    return (long.takes * long.taker_rate + short.takes * short.taker_rate) * BPS_PER_UNIT
 
 
 def round_trip_bps(long: LegView, short: LegView, qty_base: float) -> float | None:

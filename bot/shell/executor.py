@@ -19,6 +19,7 @@ from bot.model.commands import (
     QueryOrder,
     RaiseAlert,
     SetMode,
+    SetSwitch,
 )
 from bot.model.config import Fuse
 from bot.model.facts import (
@@ -96,7 +97,7 @@ class Executor:
                     self._send(command, at_ns)
                 case RaiseAlert():
                     self._alert(command, at_ns)
-                case SetMode() | NoteIdle():
+                case SetMode() | NoteIdle() | SetSwitch():
                     pass
                 case _:
                     assert_never(command)

@@ -58,7 +58,7 @@ from bot.shell.report_pairs import (
     seconds,
 )
 from bot.shell.report_series import Levels, Trace
-from bot.shell.report_text import instant
+from bot.shell.report_text import carry_rule, instant
 
 
 class ReportError(Exception):
@@ -299,7 +299,7 @@ class Collector:
             alerts=tuple(self._alerts),
             mode_changes=tuple(self._modes),
             protocol_drift=store.drift,
-            assumptions=counters.assumptions,
+            assumptions=(*counters.assumptions, carry_rule(config.strategy)),
             settings_sha256=hashlib.sha256(settings).hexdigest(),
             settings=msgspec.json.decode(settings),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bot.model.commands import AnyWhy
+from bot.model.config import Strategy
 
 _NS_PER_S = 1_000_000_000
 
@@ -22,6 +23,22 @@ def sentence(why: AnyWhy) -> str:
         value = getattr(why, name)
         numbers.append(f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}")
     return " ".join((type(why).__name__, *numbers))
+
+
+def carry_rule(strategy: Strategy) -> str:
+    """What decided on carry, in a sentence."""
+    if strategy.entry_carry_apr is None:
+        return "Nothing is entered by carry."
+    if strategy.expected_funding == "settled":
+        return (
+            "Carry is decided behind each settlement, by a forecast from settled rates against "
+            f"{strategy.hurdle_apr + strategy.borrow_apr:.3g} a year and the cost of a round trip."
+        )
+    told = "running estimate" if strategy.expected_funding == "estimate" else "last settled rate"
+    return (
+        f"Carry is decided by the {told}, as if it went on for {strategy.hold_planned_h:g} hours: "
+        "a rule for short recordings, not the default."
+    )
 
 
 def moment(at: str) -> str:

@@ -269,8 +269,7 @@ def _carry(store: Store, config: Config, pair: Pair, at_ns: int) -> tuple[float 
     expected = signals.expected_apr(store, config, pair, at_ns)
     if isinstance(expected, Idle):
         return None, None
-    carry = signals.carry_of(store, config, pair, expected)
-    return expected, carry.net_apr if carry is not None else None
+    return expected, signals.net_apr(store, config, pair, expected, at_ns)
 
 
 def _basis_bps(store: Store, pair: Pair) -> float | None:

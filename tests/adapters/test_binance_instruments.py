@@ -60,7 +60,8 @@ def usdm() -> Json:
 def coinm(symbol: str = "BTCUSD_PERP", contract: str = "PERPETUAL") -> Json:
     return {
         "symbol": symbol, "baseAsset": "BTC", "quoteAsset": "USD", "marginAsset": "BTC",
-        "contractType": contract, "contractSize": 100, "deliveryDate": 1727424000000,
+        "contractType": contract, "contractSize": 100,
+        "deliveryDate": 4133404800000 if contract == "PERPETUAL" else 1727424000000,
         "filters": [
             {"filterType": "PRICE_FILTER", "tickSize": "0.1"},
             {"filterType": "LOT_SIZE", "minQty": "1", "maxQty": "1000000", "stepSize": "1"},

@@ -16,7 +16,7 @@ from bot.model.ids import InstrumentId
 from bot.model.instrument import Instrument, Kind
 from bot.model.store import decode_store, encode_store
 from bot.shell.state import read_state
-from tests.core.world import BTC, INVERSE, LINEAR, World, instrument, make_config
+from tests.core.world import BTC, INVERSE, LINEAR, World, instrument, make_config, with_strategy
 
 D = Decimal
 DAY_NS = 86_400_000_000_000
@@ -80,7 +80,7 @@ def test_no_mark_and_no_index_keeps_a_step_from_ending(short: InstrumentId, is_h
 def test_a_dated_leg_is_worth_its_basis_to_expiry(short: InstrumentId) -> None:
     world = begun(short, is_held=False)
     world.give(world.mark(short, D("100126.46"), D("100001.46")))
-    pair, config = world.store.pairs[BTC], world.config
+    pair, config = world.store.pairs[BTC], with_strategy(world.config, expected_funding="estimate")
     found = signals.expected_apr(world.store, config, pair, world.at_ns)
     assert not isinstance(found, Idle)
     days = (30 * DAY_NS - world.at_ns) / DAY_NS

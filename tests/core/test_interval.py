@@ -16,7 +16,13 @@ from tests.core.world import BTC, LINEAR, World, make_config
 D = Decimal
 DAY_NS = 1_796_083_200_000_000_000  # 2026-12-01T00:00:00Z, a multiple of every interval
 MINUTE_NS = 60_000_000_000
-CARRY = {"entry_gap_bps": None, "exit_gap_bps": None, "entry_carry_apr": 0.3, "hold_planned_h": 168.0}
+CARRY = {
+    "entry_gap_bps": None,
+    "exit_gap_bps": None,
+    "entry_carry_apr": 0.3,
+    "hold_planned_h": 168.0,
+    "expected_funding": "estimate",
+}
 
 
 def at(hours: float) -> int:

@@ -154,7 +154,14 @@ def test_minimum_and_maximum_hold() -> None:
     assert why.held_s > 120.0
 
 
-CARRY = {"entry_gap_bps": None, "exit_gap_bps": None, "entry_carry_apr": 0.10, "exit_carry_apr": 0.0}
+CARRY = {
+    "entry_gap_bps": None,
+    "exit_gap_bps": None,
+    "entry_carry_apr": 0.10,
+    "exit_carry_apr": 0.0,
+    "expected_funding": "estimate",
+    "hold_min_s": 0.0,
+}
 
 
 def estimate(world: World, rate: str) -> FundingEstimated:

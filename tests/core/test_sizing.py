@@ -83,7 +83,7 @@ def test_an_expired_future_expects_nothing() -> None:
     one.give(*(one.report(account) for account in one.wallets))
     one.give(one.book(SPOT, 60_000.0, 60_000.0), one.book(DATED, 60_900.0, 60_900.0))
     assert not one.placed()
-    assert one.store.pairs[BTC].idle == "missing_funding"
+    assert one.store.pairs[BTC].idle == "near_end"
 
 
 def test_a_thin_ladder_gives_no_size() -> None:

@@ -138,6 +138,7 @@ def with_rates(folder: Path, rates: tuple[str, str, str]) -> Done:
         "STRATEGY__EXIT_GAP_BPS": "",
         "STRATEGY__ENTRY_CARRY_APR": "0.1",
         "STRATEGY__EXPECTED_FUNDING": "last",
+        "STRATEGY__HOLD_MIN_S": "0",
     }
     flat = Scene(premium=((0, 1500),), has_marks=False)
     return run(folder, flat, changes)

@@ -16,7 +16,7 @@ from bot.model.facts import (
 )
 from bot.model.ids import PairName
 from bot.model.pair import Mode, Purpose
-from bot.shell.report_text import sentence
+from bot.shell.report_text import carry_rule, sentence
 from tests.shell.report_scene import (
     GAP,
     PERP_WALLET,
@@ -76,3 +76,17 @@ def test_a_reason_is_told_with_its_numbers() -> None:
     assert sentence(LegMissing(naked_base=0.1, naked_s=2.0, attempt=1)) == (
         "LegMissing naked_base=0.1 naked_s=2 attempt=1"
     )
+
+
+def test_it_says_what_decides_on_carry() -> None:
+    base = make_config().strategy
+    by_switch = msgspec.structs.replace(base, entry_carry_apr=0.0, borrow_apr=0.01)
+    assert "settled rates against 0.05 a year" in carry_rule(by_switch)
+    for word, rate in (("estimate", "running estimate"), ("last", "last settled rate")):
+        rule = carry_rule(msgspec.structs.replace(by_switch, expected_funding=word))
+        assert rate in rule
+        assert "not the default" in rule
+    assert carry_rule(msgspec.structs.replace(base, entry_carry_apr=None)) == "Nothing is entered by carry."
+    scene = Scene(make_config())
+    scene.boot()
+    assert told(scene).assumptions[-1] == carry_rule(make_config().strategy)

@@ -117,7 +117,9 @@ def test_a_perpetual_whose_end_is_announced_is_delisting(market: str, name: Inst
         async with asked(market) as (at, rest):
             symbols = described(market)["exchangeInfo"]["symbols"]
             serve(at, market, symbols=[{**one, "deliveryDate": 1_800_000_000_000} for one in symbols])
-            assert (await read_market(rest, [name], Given())).statuses == {name: "DELISTING"}
+            found = await read_market(rest, [name], Given())
+            assert found.statuses == {name: "DELISTING"}
+            assert found.instruments[name].expiry_ns == 1_800_000_000_000_000_000
 
     asyncio.run(play())
 
@@ -276,6 +278,9 @@ def test_a_status_that_a_stream_tells_is_told_once_and_the_next_reading_knows_of
             await reference.read()  # trading began again, and no stream was there to tell
             (status,) = told.all[3:]
             assert status.status == "TRADING"
+            reference.asked.clear()
+            reference.hear(InstrumentStatusSeen(USDM, "DELISTING", 8))
+            assert reference.asked.is_set(), "the answer says when it ends"
 
     run(play())
 

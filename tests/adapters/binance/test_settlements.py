@@ -15,6 +15,8 @@ from tests.adapters.paper.build import LINEAR
 from tests.virtual.loop import run_virtual
 
 FIRST_NS = NOW_NS - NOW_NS % HOUR_NS
+HISTORY = 1200
+PAST = list(range(-999, 1))  # the latest thousand
 
 
 class Venue:
@@ -27,9 +29,11 @@ class Venue:
         if self.away:
             self.away -= 1
             return Unanswered("reset")
-        since_ns, now_ns = int(asked[2]["startTime"]) * 1_000_000, LoopClock().now_ns()
-        hours = range(FIRST_NS - 30 * HOUR_NS, now_ns, HOUR_NS)
-        return reply([row(hour_ns) for hour_ns in hours if hour_ns >= since_ns])
+        limit, since_ms = int(asked[2]["limit"]), asked[2].get("startTime")
+        hours = range(FIRST_NS - HISTORY * HOUR_NS, LoopClock().now_ns(), HOUR_NS)
+        if since_ms is None:
+            return reply([row(hour_ns) for hour_ns in hours[-limit:]])
+        return reply([row(hour_ns) for hour_ns in hours if hour_ns >= int(since_ms) * 1_000_000][:limit])
 
 
 def row(hour_ns: int) -> dict[str, object]:
@@ -55,13 +59,13 @@ def followed(venue: Venue, hours: float) -> list[int]:
     return [(fact.settled_ns - FIRST_NS) // HOUR_NS for fact in facts if isinstance(fact, FundingSettled)]
 
 
-def test_the_latest_is_told_at_once_and_each_after_it() -> None:
-    assert followed(Venue(), 0.01) == [0]
-    assert followed(Venue(), 4.1) == [0, 1, 2, 3, 4]
+def test_the_latest_page_is_told_at_once_and_each_settlement_after_it() -> None:
+    assert followed(Venue(), 0.01) == PAST
+    assert followed(Venue(), 4.1) == [*PAST, 1, 2, 3, 4]
 
 
 def test_a_venue_that_is_away_is_asked_again() -> None:
-    assert followed(Venue(away=7), 2.1) == [0, 1, 2]
+    assert followed(Venue(away=7), 2.1) == [*PAST, 1, 2]
 
 
 def test_a_contract_that_is_listed_no_more_does_not_keep_the_others_from_being_told() -> None:
@@ -80,4 +84,4 @@ def test_a_contract_that_is_listed_no_more_does_not_keep_the_others_from_being_t
         await asyncio.gather(following, return_exceptions=True)
         return bench
 
-    assert run_virtual(scene()).names() == ["FundingSettled"]
+    assert run_virtual(scene()).names() == ["FundingSettled"] * len(PAST)

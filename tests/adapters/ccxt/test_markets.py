@@ -56,6 +56,17 @@ def test_spot_and_dated_and_inverse() -> None:
     assert made.expiry_ns == 1_800_000_000_000_000_000
 
 
+def test_a_perpetual_has_an_end_once_one_is_announced() -> None:
+    for told, expiry_ns in ((None, None), (0, None), (1_800_000_000_000, 1_800_000_000_000_000_000)):
+        assert instrument(exchange(), market(expiry=told), RATES, (), 8).expiry_ns == expiry_ns
+
+
+def test_the_interest_constant_is_the_usual_one_where_the_formula_has_one() -> None:
+    assert instrument(exchange(), market(), RATES, (), 8).interest_apr == pytest.approx(0.0001 * 3 * 365)
+    without = SimpleNamespace(id="deribit", precisionMode=4, markets={})
+    assert instrument(without, market(), RATES, (), 8).interest_apr == 0.0
+
+
 def test_precision_in_decimal_places_is_a_tick() -> None:
     made = instrument(exchange(mode=2), market(precision={"price": "4", "amount": "0"}), RATES, (), 8)
     assert (made.tick, made.lot) == (D("0.0001"), D(1))

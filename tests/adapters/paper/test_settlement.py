@@ -10,6 +10,7 @@ from adapters.errors import FeedError
 from adapters.paper.funding_table import FundingRow, FundingTable
 from bot.model.facts import BalanceSeen, FundingPaid, FundingSettled
 from bot.model.instrument import Instrument, Side
+from bot.model.settlements import KEPT
 from tests.adapters.paper.build import INVERSE, LINEAR, T0, D, Floor, S, make_config, order
 
 SETTLE = 1_723_161_600 * S  # 2024-08-09 00:00 UTC, 300 s after T0
@@ -77,7 +78,7 @@ def test_without_a_position_a_row_is_told_and_nothing_is_paid() -> None:
     assert not of_funding(floor)
 
 
-def test_rows_of_the_past_are_told_once_at_the_start() -> None:
+def test_rows_of_the_past_are_told_once_and_in_order_at_the_start() -> None:
     floor = Floor(
         table=table(
             (LINEAR, SETTLE - 16 * HOUR, "0.3"), (LINEAR, SETTLE - 8 * HOUR, "0.2"), (LINEAR, SETTLE, "0.1")
@@ -85,8 +86,15 @@ def test_rows_of_the_past_are_told_once_at_the_start() -> None:
     )
     facts = floor.run(0)
     assert [fact for fact in facts if isinstance(fact, FundingSettled)] == [
-        FundingSettled(LINEAR.id, D("0.2"), SETTLE - 8 * HOUR)
+        FundingSettled(LINEAR.id, D("0.3"), SETTLE - 16 * HOUR),
+        FundingSettled(LINEAR.id, D("0.2"), SETTLE - 8 * HOUR),
     ]
+
+
+def test_of_a_long_table_as_much_is_told_as_a_venue_lists() -> None:
+    rows = [(LINEAR, SETTLE - back * HOUR, "0.0001") for back in range(KEPT + 5, 0, -1)]
+    told = [fact for fact in Floor(table=table(*rows)).run(0) if isinstance(fact, FundingSettled)]
+    assert [fact.settled_ns for fact in told] == [row[1] for row in rows[-KEPT:]]
 
 
 def test_a_later_row_changes_nothing_before_it() -> None:
