@@ -23,6 +23,7 @@ from bot.model.instrument import Bracket, Instrument, Kind
 from bot.model.money import ONE, ZERO, exact_arithmetic
 
 FAMILIES = ("spot", "linear", "inverse")
+ONE_WALLET = ("okx",)  # exchanges that margin and pay all families from one wallet
 UNBOUNDED = Decimal(10) ** 18
 _ANY_PRICE = (ZERO, Decimal(10) ** 6)  # of the reference: no percent-price filter is known
 _DECIMAL_PLACES, _TICK_SIZE = 2, 4  # ccxt's precision modes
