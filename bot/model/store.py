@@ -14,7 +14,7 @@ from enum import Enum
 import msgspec
 from msgspec import Struct, field
 
-from bot.model.commands import AnyWhy, TimeInForce
+from bot.model.commands import AnyWhy, MarginStage, TimeInForce
 from bot.model.config import Config
 from bot.model.facts import Channel, ForeignOrder, Level
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
@@ -159,6 +159,16 @@ class Pair(Struct):
         return (self.long, self.short)
 
 
+class Deleveraged(Struct, frozen=True):
+    """Where one margin asset of an account stands after it passed the threshold of deleveraging."""
+
+    stage: MarginStage
+    since_ns: int
+    rule: str  # what it passed, with its value and limit
+    value: str
+    limit: str
+
+
 class Account(Struct):
     """One wallet: what the venue says, and what stood there at first boot."""
 
@@ -195,6 +205,7 @@ class Account(Struct):
     unread_rows: int = 0  # of the last report
     rejects_ns: tuple[int, ...] = ()  # orders that the venue refused in the last minute
     openings_held_ns: int = 0  # until when, since those were too many
+    deleveraged: dict[str, Deleveraged] = field(default_factory=dict)  # by margin asset; free ones are absent
 
 
 class Attribution(Struct):

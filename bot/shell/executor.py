@@ -18,6 +18,7 @@ from bot.model.commands import (
     QueryAccount,
     QueryOrder,
     RaiseAlert,
+    SetMargin,
     SetMode,
 )
 from bot.model.config import Fuse
@@ -96,7 +97,7 @@ class Executor:
                     self._send(command, at_ns)
                 case RaiseAlert():
                     self._alert(command, at_ns)
-                case SetMode() | NoteIdle():
+                case SetMode() | SetMargin() | NoteIdle():
                     pass
                 case _:
                     assert_never(command)

@@ -31,8 +31,9 @@ from bot.model.store import (
 from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
 from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure
+from risk.hold import Hold
 from risk.margin import INFINITE, MissingBrackets, account_margin
-from risk.watch import Hold, agreement_holds, effective_mode, holds
+from risk.watch import agreement_holds, effective_mode, holds
 
 Number = str | None
 
@@ -114,6 +115,7 @@ class AccountView(Struct, frozen=True, kw_only=True):
     throttled_s: float
     balances: dict[str, str]
     foreign_orders: int
+    deleveraged: dict[str, str] = {}  # margin asset → stage, since its margin passed the threshold
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
@@ -316,6 +318,7 @@ def _account(config: Config | None, account: Account, at_ns: int) -> AccountView
         throttled_s=_seconds(max(0, account.throttled_ns - at_ns)),
         balances={asset: text(amount) for asset, amount in account.balances.items()},
         foreign_orders=len(account.foreign),
+        deleveraged={asset: state.stage.value for asset, state in account.deleveraged.items()},
     )
 
 

@@ -13,7 +13,7 @@ from bot.core import fold
 from bot.core.decide import alerts, conditions
 from bot.core.decide.conditions import STANDING
 from bot.core.pairs import set_mode
-from bot.model.commands import NoteIdle, RaiseAlert
+from bot.model.commands import MarginStage, NoteIdle, RaiseAlert
 from bot.model.facts import (
     AnyFact,
     Booted,
@@ -29,7 +29,7 @@ from bot.model.facts import (
 from bot.model.ids import AccountId, PairName
 from bot.model.instrument import Position, Side
 from bot.model.pair import Mode, PairState
-from bot.model.store import StandingAlert, Store, state_sha256
+from bot.model.store import Deleveraged, StandingAlert, Store, state_sha256
 from tests.core.world import BTC, LINEAR, World, hedged
 
 D = Decimal
@@ -189,6 +189,11 @@ def idle(code: str) -> Callable[[Store], None]:
     return set_idle
 
 
+def deleveraging(store: Store) -> None:
+    state = Deleveraged(MarginStage.GIVING, 1, "margin_ratio", "1.4", "1.5")
+    store.accounts[AccountId("binance:usdm")].deleveraged["USDT"] = state
+
+
 KINDS: dict[str, Callable[[Store], None]] = {
     "legged:BTC": legged,
     "naked_halted:BTC": naked_halted,
@@ -196,6 +201,7 @@ KINDS: dict[str, Callable[[Store], None]] = {
     "reconcile:binance:usdm": reconcile,
     "foreign:binance:usdm": foreign,
     "channel:binance:usdm orders": channel,
+    "deleveraging:binance:usdm": deleveraging,
     "settings:binance:usdm": account_settings,
     f"settings:{LINEAR}": contract_settings,
     f"status:{LINEAR}": status,
