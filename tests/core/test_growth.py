@@ -284,7 +284,7 @@ def test_a_limit_that_a_mark_passes_acts_in_the_step_that_folds_the_mark() -> No
     config = made.store.config
     assert config is not None
     assert all(pair.mode is Mode.ACTIVE for pair in made.store.pairs.values())
-    limits = replace(config.limits, pair_notional_max_quote=D(15_000), venue_notional_max_quote=D(4_010_000))
+    limits = replace(config.limits, pair_notional_max_quote=D(15_000), venue_notional_max_quote=D(3_977_000))
     made.give([SettingsChanged(replace(config, limits=limits), "tester")])
     assert bound(made) == []
     name, high = made.name(AccountId("binance:usdm"), "C077"), D(170)
@@ -294,7 +294,7 @@ def test_a_limit_that_a_mark_passes_acts_in_the_step_that_folds_the_mark() -> No
     other, higher = made.name(AccountId("binance:usdm"), "C078"), D(149)
     before = totals(made.store).held.venues["binance"]
     made.give([MarkSeen(other, higher, higher, made.at_ns, made.at_ns)])
-    assert before <= 4_010_000 < totals(made.store).held.venues["binance"]
+    assert before <= 3_977_000 < totals(made.store).held.venues["binance"]
     assert len(bound(made)) == 200
     assert difference(made.store) == ""
 

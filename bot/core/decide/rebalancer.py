@@ -7,7 +7,7 @@ pair that has orders in flight, nor against a book that is not known to be true.
 
 from __future__ import annotations
 
-from bot.core import pairs, signals, views
+from bot.core import pairs, signals
 from bot.core.decide import candidates, sizing
 from bot.core.decide.draft import Decided, Draft
 from bot.core.decide.idle import Idle, of_hold
@@ -17,7 +17,7 @@ from bot.model.config import Config
 from bot.model.ids import PairName
 from bot.model.index import Wallet
 from bot.model.instrument import Side
-from bot.model.money import ZERO, exact
+from bot.model.money import exact
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import Order, OrderState, Pair, Store, indexed, live_orders_of
 from risk import budgets, deleverage, guard, ratio, watch
@@ -161,11 +161,10 @@ def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
         return Idle(f"mode_{mode.value}" if pair.in_config else "not_configured")
     for hold in watch.holds(store, at_ns, pair):
         return of_hold(hold)
-    used = views.notional_quote(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
-    left = pair.spec.capital_quote - (used or ZERO)
-    clip = float(min(strategy.clip_quote, left))
+    used = sizing.capital_used_quote(store, pair)
+    clip = sizing.entry_clip_quote(store, config, pair, used)
     if clip * 2 < float(strategy.clip_quote):
-        return Idle("capital_in_use", f"{used}", f"{pair.spec.capital_quote}")
+        return Idle("capital_in_use", f"{used:.2f}", f"{pair.spec.capital_quote}")
     signal = signals.entry(store, config, pair, at_ns)
     if isinstance(signal, Idle):
         return signal
