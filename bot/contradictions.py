@@ -42,6 +42,7 @@ def refusals(config: Config) -> Iterator[str]:
     yield from _one_clip(config)
     yield from _both_legs(config)
     yield from _capital(config)
+    yield from _margin(config)
     for closing, opening in _EXIT_AT_LEAST:
         if _value(config, closing) < _value(config, opening):
             yield f"{_shown(config, closing)} is tighter than {_shown(config, opening)}: exits would wait"
@@ -52,6 +53,31 @@ def refusals(config: Config) -> Iterator[str]:
                 f"{PREFIX}PAIRS has the pair {pair.name} of {pair.long} and {pair.short}: its legs are of "
                 f"{long} and {short}, and none hedges the other"
             )
+
+
+# what opens is bound first, then the latch binds, and what is given back is given last
+_MARGIN_ORDER = (
+    ("margin.opening_ratio_min", "limits.margin_ratio_min"),
+    ("margin.opening_distance_min", "limits.liquidation_distance_min"),
+    ("limits.margin_ratio_min", "margin.deleverage_ratio"),
+    ("limits.liquidation_distance_min", "margin.deleverage_distance"),
+)
+
+
+def _margin(config: Config) -> Iterator[str]:
+    """Thresholds of margin in the wrong order, and margin that no venue counts."""
+    for outer, inner in _MARGIN_ORDER:
+        first, second = _value(config, outer), _value(config, inner)
+        if first is not None and second is not None and first < second:
+            yield (
+                f"{_shown(config, outer)} is below {_shown(config, inner)}: nothing opens first, then the "
+                "limit binds, then positions are reduced"
+            )
+    if config.strategy.coin_margin == "spot_leg" and config.mode != "paper":
+        yield (
+            f"{_name('strategy.coin_margin')}=spot_leg is for paper alone, and {PREFIX}MODE is "
+            f"{config.mode}: the venue does not count coins of the spot wallet as margin"
+        )
 
 
 def warnings(config: Config) -> Iterator[str]:

@@ -71,7 +71,7 @@ class Knob(Struct, frozen=True, kw_only=True):
     def lives(self) -> bool:
         """Whether a living run takes a change over; what else differs needs a restart."""
         match self.path:
-            case ("limits" | "exit" | "budget", _):
+            case ("limits" | "exit" | "budget" | "margin", _):
                 return True
             case ("strategy", name):
                 return name not in _RESTART

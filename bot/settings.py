@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from bot.compact import FormError, check_capital, parse_balances, parse_capital, parse_fees_bps, parse_pairs
 from bot.contradictions import refusals
 from bot.knobs import ACKNOWLEDGEMENT, NESTED, PREFIX, ConfigError, Knob, knobs
-from bot.model.config import Balance, Budget, Config, Exit, FeeRate, Fuse, Limits, Strategy
+from bot.model.config import Balance, Budget, Config, Exit, FeeRate, Fuse, Limits, Margin, Strategy
 from bot.model.money import ZERO
 from bot.model.pair import PairSpec
 from bot.variables import Given, gather, paths_in, refuse_unknown, secret_in
@@ -39,6 +39,7 @@ _GROUPS: dict[str, type[Struct]] = {
     "fuse": Fuse,
     "exit": Exit,
     "budget": Budget,
+    "margin": Margin,
 }
 
 

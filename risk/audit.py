@@ -22,9 +22,10 @@ from risk.exposure import (
     pending,
     venue_total,
 )
+from risk.exposure_totals import Exposures
 from risk.margin import MarginState, MissingBrackets, account_margin
 from risk.shares import MarginTotals
-from risk.totals import Exposures, Totals, spends_of, totals
+from risk.totals import Totals, spends_of, totals
 
 
 def difference(store: Store) -> str:

@@ -20,11 +20,11 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from bot.model.commands import AnyCommand, PlaceOrder
-from bot.model.ids import PairName
+from bot.model.ids import InstrumentId, PairName
 from bot.model.instrument import Side, notional_quote
 from bot.model.money import ZERO, exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Market, Pair, Store
+from bot.model.store import Market, Pair, Store, live_orders_on
 from risk import budgets, watch
 from risk import limits as rules
 from risk.exposure import (
@@ -37,6 +37,7 @@ from risk.exposure import (
     index_of,
     kept_delta_base,
     listed,
+    living,
     mark_of,
     order_delta_base,
     pair_delta_base,
@@ -50,7 +51,8 @@ from risk.exposure import (
     venue_total,
 )
 from risk.limits import Refused
-from risk.margin import MissingBrackets, account_margin, balance
+from risk.margin import MissingBrackets, account_margin, balance, leverage_cap
+from risk.shares import share_of
 from risk.totals import Totals, spends_of, totals
 from risk.tradable import is_dust
 
@@ -281,8 +283,11 @@ def _margin_rules(
 ) -> Iterator[Refused | None]:
     """The accounts of the pair's contracts: a spot order counts too where coins are their margin.  Distances
     are searched for only where one is below the limit, to say which."""
-    limits, name = config_of(store).limits, pair.spec.name
+    config, name = config_of(store), pair.spec.name
+    limits, opening = config.limits, rules.opening_bounds(config.limits, config.margin)
     contracts = [listed(store, leg.instrument).instrument for leg in pair.legs]
+    for contract in contracts:
+        yield from _bracket_rules(store, pair, contract.id, orders)
     wallets = dict.fromkeys((one.account, one.margin_asset) for one in contracts if not one.is_spot)
     for wallet in wallets:
         before = book.margin_worst(store, wallet)
@@ -290,11 +295,26 @@ def _margin_rules(
         if after.initial > before.initial:
             yield rules.initial_margin(name, after.initial, after.equity)
         yield rules.leverage(limits, name, before.leverage, after.leverage)
-        yield rules.margin_ratio(limits, name, before.ratio, after.ratio)
+        yield rules.margin_ratio(opening, name, before.ratio, after.ratio)
         if not after.is_far:
             was = account_margin(store, *wallet, pending(store)).distance
             would = account_margin(store, *wallet, pending(store, orders)).distance
-            yield rules.liquidation_distance(limits, name, was, would)
+            yield rules.liquidation_distance(opening, name, was, would)
+
+
+def _bracket_rules(
+    store: Store, pair: Pair, name: InstrumentId, orders: tuple[PlaceOrder, ...]
+) -> Iterator[Refused | None]:
+    """The largest position that a contract's set leverage allows; not judged where the venue states none."""
+    market = store.markets[name]
+    if not market.leverage or market.instrument.is_spot:
+        return
+    alive = living(live_orders_on(store, name))
+    group = pending_of(order for order in orders if order.instrument == name)
+    before = share_of(store, name, alive, ZERO).notional
+    after = share_of(store, name, (*alive, *group), ZERO).notional
+    cap = leverage_cap(market.instrument, market.leverage)
+    yield rules.leverage_bracket(pair.spec.name, before, after, cap)
 
 
 def _cash_rules(

@@ -14,10 +14,10 @@ from functools import lru_cache
 from msgspec import Struct
 
 from bot.model.commands import PlaceOrder
-from bot.model.config import Limits
+from bot.model.config import Limits, Margin
 from bot.model.ids import PairName
 from bot.model.instrument import Instrument, notional_quote
-from bot.model.money import BPS, exact, is_multiple, text
+from bot.model.money import BPS, ONE, exact, is_multiple, text
 
 exact_limit = lru_cache(maxsize=64)(exact)  # limits are few and asked for at every step
 
@@ -31,6 +31,43 @@ class Refused(Struct, frozen=True):
     value: str
     limit: str
     pair: str
+
+
+class MarginBounds(Struct, frozen=True):
+    """Least margin ratio, and least distance of mark to liquidation as a fraction of the mark."""
+
+    ratio: Decimal
+    distance: Decimal
+
+
+OPENING_SHARE = Decimal("1.1")  # what is opened stays this much inside of what latches
+HALF = Decimal("0.5")
+
+
+@lru_cache(maxsize=16)
+def latch_bounds(limits: Limits) -> MarginBounds:
+    """What binds a pair to REDUCE_ONLY."""
+    return MarginBounds(exact(limits.margin_ratio_min), exact(limits.liquidation_distance_min))
+
+
+@lru_cache(maxsize=16)
+def opening_bounds(limits: Limits, margin: Margin) -> MarginBounds:
+    """What an opening order must leave, 10 % inside of what latches unless the settings say otherwise."""
+    latch, ratio, distance = latch_bounds(limits), margin.opening_ratio_min, margin.opening_distance_min
+    return MarginBounds(
+        latch.ratio * OPENING_SHARE if ratio is None else exact(ratio),
+        min(ONE, latch.distance * OPENING_SHARE) if distance is None else exact(distance),
+    )
+
+
+@lru_cache(maxsize=16)
+def deleverage_bounds(limits: Limits, margin: Margin) -> MarginBounds:
+    """Below these both legs are reduced: halfway from what latches to liquidation, ratio 1 and distance 0."""
+    latch, ratio, distance = latch_bounds(limits), margin.deleverage_ratio, margin.deleverage_distance
+    return MarginBounds(
+        (latch.ratio + ONE) * HALF if ratio is None else exact(ratio),
+        latch.distance * HALF if distance is None else exact(distance),
+    )
 
 
 # --- one order --------------------------------------------------------------------------------------------
@@ -121,12 +158,20 @@ def leverage(limits: Limits, pair: PairName, before: Decimal, after: Decimal) ->
     return _raised("leverage", pair, before, after, exact_limit(limits.leverage_max))
 
 
-def margin_ratio(limits: Limits, pair: PairName, before: Decimal, after: Decimal) -> Refused | None:
-    return _lowered("margin_ratio", pair, before, after, exact_limit(limits.margin_ratio_min))
+def margin_ratio(bounds: MarginBounds, pair: PairName, before: Decimal, after: Decimal) -> Refused | None:
+    return _lowered("margin_ratio", pair, before, after, bounds.ratio)
 
 
-def liquidation_distance(limits: Limits, pair: PairName, before: Decimal, after: Decimal) -> Refused | None:
-    return _lowered("liquidation_distance", pair, before, after, exact_limit(limits.liquidation_distance_min))
+def liquidation_distance(
+    bounds: MarginBounds, pair: PairName, before: Decimal, after: Decimal
+) -> Refused | None:
+    return _lowered("liquidation_distance", pair, before, after, bounds.distance)
+
+
+def leverage_bracket(pair: PairName, before: Decimal, after: Decimal, cap: Decimal) -> Refused | None:
+    """Value of a contract position, in its margin's unit, against the largest that the venue allows at the
+    leverage that is set for it."""
+    return _raised("leverage_bracket", pair, before, after, cap)
 
 
 def initial_margin(pair: PairName, needed: Decimal, equity: Decimal) -> Refused | None:

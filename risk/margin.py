@@ -66,6 +66,7 @@ class Held(Struct, frozen=True):
     instrument: Instrument
     position: Position
     mark: Decimal
+    leverage: int | None = None  # as set for the contract at the venue; None: nobody told
 
 
 class Part(Struct, frozen=True):
@@ -109,7 +110,9 @@ class MarginState(Margin, frozen=True):
     def initial(self) -> Decimal:
         """Initial margin of the positions."""
         held = [(part.held, reference_per_qty(part.held.instrument, part.held.mark)) for part in self.parts]
-        return sum((initial(one.instrument, one.position.qty, per_qty) for one, per_qty in held), ZERO)
+        return sum(
+            (initial(one.instrument, one.position.qty, per_qty, one.leverage) for one, per_qty in held), ZERO
+        )
 
     @property
     def distance(self) -> Decimal:
@@ -136,15 +139,32 @@ def maintenance(instrument: Instrument, qty: Decimal, per_qty: Decimal) -> Decim
     return value * tier.maintenance_rate - tier.cum
 
 
-def initial(instrument: Instrument, qty: Decimal, per_qty: Decimal) -> Decimal:
-    """Initial margin of ``qty`` at the highest leverage its tier allows, rounded to eight places.
+def initial(instrument: Instrument, qty: Decimal, per_qty: Decimal, is_set: int | None = None) -> Decimal:
+    """Initial margin of ``qty`` at the leverage that is set, where it is known, and never above the highest
+    of its tier; rounded to eight places.
 
     Raises `MissingBrackets`.
     """
     value = abs(qty) * per_qty
     if value == 0:
         return ZERO
-    return divide(value, Decimal(tier_of(instrument, value).leverage_max), COIN_QUANTUM)
+    return divide(value, Decimal(leverage_at(tier_of(instrument, value), is_set)), COIN_QUANTUM)
+
+
+def leverage_at(tier: Bracket, is_set: int | None) -> int:
+    """Leverage that initial margin is asked at: the one that is set, never more than the tier's; the tier's
+    where the venue states none (``None`` or 0)."""
+    return min(is_set, tier.leverage_max) if is_set else tier.leverage_max
+
+
+def leverage_cap(instrument: Instrument, is_set: int) -> Decimal:
+    """Largest value of a position at this leverage: the cap of the last tier that still allows it; 0: none
+    does.
+
+    Binance refuses an order beyond it with -2027, "Exceeded the maximum allowable position at current
+    leverage".
+    """
+    return max((tier.cap for tier in instrument.brackets if tier.leverage_max >= is_set), default=ZERO)
 
 
 def tier_of(instrument: Instrument, value: Decimal) -> Bracket:
@@ -286,7 +306,8 @@ def account_margin(
         )
         collateral += paid
         if worst.qty != 0:
-            held.append(Held(instrument, worst, mark_of(store.markets[name])))
+            market = store.markets[name]
+            held.append(Held(instrument, worst, mark_of(market), market.leverage))
     return margin_state(collateral, held)
 
 

@@ -12,7 +12,8 @@ from bot.model.ids import InstrumentId, PairName
 from bot.model.store import Account, Market, Store
 from risk import limits as rules
 from risk.exposure import config_of
-from risk.watch import Hold, feed_age_ns
+from risk.hold import Hold
+from risk.watch import feed_age_ns
 
 ENDING = "DELISTING"  # the venue has announced the instrument's end; until then it takes orders
 

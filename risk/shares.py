@@ -6,35 +6,37 @@ A share depends on its contract alone: its position, its mark and its living ord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
 
+from bot.model.config import Config
 from bot.model.ids import InstrumentId, account_of
+from bot.model.index import Wallet
 from bot.model.instrument import reference_per_qty, unrealised
 from bot.model.money import COIN_QUANTUM, ZERO, divide
-from bot.model.store import Store
-from risk.exposure import MissingData, Pending, config_of, listed, mark_of
-from risk.limits import exact_limit
-from risk.margin import Margin, MissingBrackets, after_orders, larger_position, stress, tier_of
+from bot.model.store import Store, live_orders_on
+from risk.exposure import MissingData, Pending, config_of, listed, living, mark_of
+from risk.limits import deleverage_bounds, exact_limit, opening_bounds
+from risk.margin import Margin, MissingBrackets, after_orders, larger_position, leverage_at, stress, tier_of
 
 
 class Share(Struct, frozen=True, gc=False):
     """What one contract adds to its wallet, in the wallet's asset; ``stress`` is that of `margin.stress` at
-    the limit on the distance, ``paid`` what its orders would realise, less their fees, ``leverage_max`` that
-    of its tier."""
+    one distance, ``paid`` what its orders would realise, less their fees, ``leverage`` what its initial
+    margin is at."""
 
     paid: Decimal = ZERO
     gain: Decimal = ZERO
     need: Decimal = ZERO
     notional: Decimal = ZERO
     stress: Decimal = ZERO
-    leverage_max: int = 1
+    leverage: int = 1
 
     @property
     def initial(self) -> Decimal:
-        return divide(self.notional, Decimal(self.leverage_max), COIN_QUANTUM)
+        return divide(self.notional, Decimal(self.leverage), COIN_QUANTUM)
 
 
 NOTHING = Share()
@@ -42,7 +44,7 @@ NOTHING = Share()
 
 class MarginTotals(Margin, frozen=True, gc=False):
     """``stress`` is the largest of the positions'; ``is_far``: none of them is nearer to its liquidation than
-    the limit."""
+    that distance."""
 
     initial: Decimal = ZERO
     stress: Decimal = ZERO
@@ -89,6 +91,10 @@ class Shares:
             self._largest_of = max(self._of, key=lambda each: self._of[each].stress, default=None)
             self.stress = ZERO if self._largest_of is None else self._of[self._largest_of].stress
 
+    def stress_of(self, name: InstrumentId) -> Decimal:
+        """That of one contract; 0 where it is not known."""
+        return self._of.get(name, NOTHING).stress
+
     def margin(self, collateral: Decimal, changed: dict[InstrumentId, Share] | None = None) -> MarginTotals:
         """The sums, if the shares of these contracts were others."""
         equity = collateral + self.paid + self.gain
@@ -107,7 +113,48 @@ class Shares:
         return MarginTotals(equity, need, notional, initial, largest)
 
 
-def share_of(store: Store, name: InstrumentId, orders: Sequence[Pending]) -> Share:
+class LateShares:
+    """Shares of every wallet at one distance, which follow when they are asked for: each change is paid for
+    once, and none where nobody asks."""
+
+    __slots__ = ("_distance_of", "_late", "_of", "_of_worst")
+
+    def __init__(self, distance_of: Callable[[Config], Decimal], of_worst: bool) -> None:
+        self._distance_of, self._of_worst = distance_of, of_worst
+        self._of: dict[Wallet, Shares] = {}
+        self._late: dict[InstrumentId, Wallet] = {}
+
+    def mark(self, name: InstrumentId, wallet: Wallet) -> None:
+        """A contract's share has changed."""
+        self._late[name] = wallet
+
+    def of(self, store: Store, wallet: Wallet) -> Shares:
+        """Those of one wallet: of what is held, or (``of_worst``) when every living order fills."""
+        if self._late:
+            distance = self._distance_of(config_of(store))
+            for name, concerned in self._late.items():
+                orders = living(live_orders_on(store, name)) if self._of_worst else ()
+                shares = self._of.get(concerned)
+                if shares is None:
+                    shares = self._of[concerned] = Shares(self._of_worst)
+                shares.put(name, share_or_none(store, name, orders, distance))
+            self._late = {}
+        return self._of.get(wallet) or Shares(self._of_worst)
+
+
+def latch_distance(config: Config) -> Decimal:
+    return exact_limit(config.limits.liquidation_distance_min)
+
+
+def opening_distance(config: Config) -> Decimal:
+    return opening_bounds(config.limits, config.margin).distance
+
+
+def deleverage_distance(config: Config) -> Decimal:
+    return deleverage_bounds(config.limits, config.margin).distance
+
+
+def share_of(store: Store, name: InstrumentId, orders: Sequence[Pending], distance: Decimal) -> Share:
     """A contract's share when ``orders``, all in it, fill as badly as they can.  Raises `MissingData` and
     `MissingBrackets`."""
     market, account = listed(store, name), store.accounts.get(account_of(name))
@@ -126,13 +173,15 @@ def share_of(store: Store, name: InstrumentId, orders: Sequence[Pending]) -> Sha
         unrealised(instrument, worst.qty, worst.cost, per_qty),
         value * tier.maintenance_rate - tier.cum,
         value,
-        stress(instrument, tier, signed_value, exact_limit(config_of(store).limits.liquidation_distance_min)),
-        tier.leverage_max,
+        stress(instrument, tier, signed_value, distance),
+        leverage_at(tier, market.leverage),
     )
 
 
-def share_or_none(store: Store, name: InstrumentId, orders: Sequence[Pending]) -> Share | None:
+def share_or_none(
+    store: Store, name: InstrumentId, orders: Sequence[Pending], distance: Decimal
+) -> Share | None:
     try:
-        return share_of(store, name, orders)
+        return share_of(store, name, orders, distance)
     except (MissingData, MissingBrackets):
         return None

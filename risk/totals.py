@@ -30,66 +30,23 @@ from risk.exposure import (
     pair_exposure,
     pending,
 )
+from risk.exposure_totals import Exposures
 from risk.margin import account_margin, balance
-from risk.shares import MarginTotals, Share, Shares, share_of, share_or_none
+from risk.shares import (
+    LateShares,
+    MarginTotals,
+    Shares,
+    deleverage_distance,
+    latch_distance,
+    opening_distance,
+    share_of,
+    share_or_none,
+)
 from risk.tradable import quote_fee_rate
-
-NO_SHARES = Shares(of_worst=True)
 
 LimitKey = tuple[str, ...]  # of a limit that several pairs have a part in: a venue or a wallet, or one of
 GROSS: LimitKey = ("gross", "all", "pairs")
 DELTA: LimitKey = ("delta", "all", "pairs")
-
-
-class Exposures:
-    """Gross notional, notional by venue and net delta of pairs, NAV currency."""
-
-    __slots__ = ("_ranges", "delta", "gross", "venues")
-
-    def __init__(self) -> None:
-        self.gross = self.delta = ZERO
-        self.venues: dict[str, Decimal] = {}
-        self._ranges: dict[str, tuple[Decimal, Decimal]] = {}  # base currency → lowest and highest delta
-
-    def replace(self, old: PairExposure | None, new: PairExposure | None) -> None:
-        """Take a pair's part out and put another one in."""
-        venues = self.venues
-        if old is not None:
-            for venue, value in old.legs:
-                self.gross -= value
-                venues[venue] -= value
-        if new is not None:
-            for venue, value in new.legs:
-                self.gross += value
-                venues[venue] = venues.get(venue, ZERO) + value
-        if old is not None and new is not None and old.base == new.base:
-            self._shift(new.base, new.net_low - old.net_low, new.net_high - old.net_high)
-            return
-        if old is not None:
-            self._shift(old.base, -old.net_low, -old.net_high)
-        if new is not None:
-            self._shift(new.base, new.net_low, new.net_high)
-
-    def _shift(self, base: str, low_change: Decimal, high_change: Decimal) -> None:
-        before = self._ranges.get(base, (ZERO, ZERO))
-        after = self._ranges[base] = before[0] + low_change, before[1] + high_change
-        self.delta += _widest(after) - _widest(before)
-
-    def delta_with(self, old: Iterable[PairExposure], new: Iterable[PairExposure]) -> Decimal:
-        """Net delta if the parts ``old`` were ``new``."""
-        changed: dict[str, tuple[Decimal, Decimal]] = {}
-        for parts, sign in ((old, -1), (new, 1)):
-            for part in parts:
-                low, high = changed.get(part.base) or self._ranges.get(part.base, (ZERO, ZERO))
-                changed[part.base] = low + part.net_low * sign, high + part.net_high * sign
-        delta = self.delta
-        for base, after in changed.items():
-            delta += _widest(after) - _widest(self._ranges.get(base, (ZERO, ZERO)))
-        return delta
-
-
-def _widest(deltas: tuple[Decimal, Decimal]) -> Decimal:
-    return max(abs(deltas[0]), abs(deltas[1]))
 
 
 class PairPart(Struct, frozen=True, gc=False):
@@ -135,8 +92,8 @@ class Totals:
         self._coins_held: dict[Wallet, Decimal] = {}
         self._coins_worst: dict[Wallet, Decimal] = {}
         self._shares_held: dict[Wallet, Shares] = {}
-        self._shares_worst: dict[Wallet, Shares] = {}
-        self._late_shares: dict[InstrumentId, tuple[Wallet, Share | None]] = {}
+        self._shares_worst = LateShares(opening_distance, of_worst=True)
+        self._shares_giving = LateShares(deleverage_distance, of_worst=False)
         self._contracts: dict[InstrumentId, None] = {}  # that have or had a share
         self._unlisted: dict[AccountId, None] = {}  # accounts with a contract that nobody has described
         self._news = News()
@@ -209,14 +166,12 @@ class Totals:
             return
         self._contracts[name] = None
         wallet = (account_of(name), instrument.margin_asset)
-        orders = living(live_orders_on(store, name))
-        held = share_or_none(store, name, ())
         shares = self._shares_held.get(wallet)
         if shares is None:
             shares = self._shares_held[wallet] = Shares(of_worst=False)
-            self._shares_worst[wallet] = Shares(of_worst=True)
-        shares.put(name, held)
-        self._late_shares[name] = wallet, share_or_none(store, name, orders) if orders else held
+        shares.put(name, share_or_none(store, name, (), latch_distance(config_of(store))))
+        self._shares_worst.mark(name, wallet)
+        self._shares_giving.mark(name, wallet)
         self._news.wallets[wallet] = None
 
     def take_news(self) -> News:
@@ -243,8 +198,20 @@ class Totals:
         return self._worst
 
     def margin(self, store: Store, wallet: Wallet) -> MarginTotals | None:
-        """Margin of what is held; ``None`` where nothing is, or where a number is missing."""
+        """Margin of what is held, its stress at the distance that latches; ``None`` where nothing is, or
+        where a number is missing."""
+        return self._margin_of(store, wallet, self._shares_held.get(wallet))
+
+    def margin_giving(self, store: Store, wallet: Wallet) -> MarginTotals | None:
+        """The same, its stress at the distance of deleveraging."""
+        return self._margin_of(store, wallet, self._shares_giving.of(store, wallet))
+
+    def stress_of(self, name: InstrumentId, wallet: Wallet) -> Decimal:
+        """What a contract loses, and needs more, at the distance that latches."""
         shares = self._shares_held.get(wallet)
+        return ZERO if shares is None else shares.stress_of(name)
+
+    def _margin_of(self, store: Store, wallet: Wallet, shares: Shares | None) -> MarginTotals | None:
         if shares is None or shares.missing or wallet[0] in self._unlisted:
             return None
         try:
@@ -253,12 +220,9 @@ class Totals:
             return None
 
     def margin_worst(self, store: Store, wallet: Wallet) -> MarginTotals:
-        """Margin when every living order fills as badly as it can.  Raises `MissingData` and
-        `MissingBrackets`."""
-        for name, (concerned, share) in self._late_shares.items():
-            self._shares_worst[concerned].put(name, share)
-        self._late_shares = {}
-        shares = self._shares_worst.get(wallet) or NO_SHARES
+        """Margin when every living order fills as badly as it can, its stress at the distance that opens.
+        Raises `MissingData` and `MissingBrackets`."""
+        shares = self._shares_worst.of(store, wallet)
         if shares.missing or wallet[0] in self._unlisted:
             account_margin(store, *wallet, pending(store))  # raises the first of what is missing
         return shares.margin(balance(store, *wallet) + self._coins_worst.get(wallet, ZERO))
@@ -266,15 +230,15 @@ class Totals:
     def margin_after(
         self, store: Store, wallet: Wallet, pair: Pair, group: Sequence[Pending]
     ) -> MarginTotals:
-        """The same, asked for after it, when the group under test, of one pair, does so too."""
-        changed = {}
+        """The same when the group under test, of one pair, does so too."""
+        distance, changed = opening_distance(config_of(store)), {}
         for name in dict.fromkeys(order.instrument for order in group):
             instrument = listed(store, name).instrument
             if not instrument.is_spot and (instrument.account, instrument.margin_asset) == wallet:
                 here = [order for order in group if order.instrument == name]
-                changed[name] = share_of(store, name, (*living(live_orders_on(store, name)), *here))
+                changed[name] = share_of(store, name, (*living(live_orders_on(store, name)), *here), distance)
         coins = self._coins_worst.get(wallet, ZERO) + _bought(store, pair, wallet, group)
-        shares = self._shares_worst.get(wallet) or NO_SHARES
+        shares = self._shares_worst.of(store, wallet)
         return shares.margin(balance(store, *wallet) + coins, changed)
 
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from msgspec import Struct
-
 from bot.model.commands import SetMode
 from bot.model.config import Config, Limits
 from bot.model.facts import Channel
@@ -26,8 +24,9 @@ from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Account, Market, OrderState, Pair, Store, indexed, live_orders_of
 from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import limits as rules
-from risk import ownership
+from risk import opening_holds, ownership
 from risk.exposure import config_of, has_rate
+from risk.hold import Hold
 from risk.limits import Refused
 from risk.margin import INFINITE, MarginState, account_margin
 from risk.shares import MarginTotals
@@ -52,14 +51,6 @@ PASSABLE = (  # rules of limits that can be passed without an order of ours
     "pair_notional", "gross_notional", "net_delta", "venue_notional", "liquidation_distance", "leverage",
     "margin_ratio",
 )  # fmt: skip
-
-
-class Hold(Struct, frozen=True):
-    """One reason not to open, with its number and limit as text."""
-
-    code: str
-    value: str = ""
-    limit: str = ""
 
 
 class Watched:
@@ -115,6 +106,9 @@ def holds(store: Store, at_ns: int, pair: Pair) -> tuple[Hold, ...]:
     taken = ownership.rival(store, pair)
     if taken is not None:
         found += (Hold("contract_of_open_pair", taken[1]),)
+    if store.config is not None and long is not None and short is not None:
+        skew = opening_holds.leg_skew(store.config, long, short)
+        found = found if skew is None else (*found, skew)
     if store.stopping:
         found += (Hold("stopping", store.stopping),)
     for order in live_orders_of(store, pair):
@@ -136,6 +130,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("feed_ended", instrument_id))
     elif stale is not None:
         found.append(Hold("stale_feed", f"{instrument_id} {stale.value}", stale.limit))
+    found += opening_holds.of_times(store.config, market, at_ns, is_stale=stale is not None)
     if market.gapped:
         found.append(Hold("gap", instrument_id))
     if market.status:
@@ -171,6 +166,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("throttled", f"{account_id} {left_s:.0f} s"))
     found += settings_holds(store, market, account)
     found += _of_others(account, instrument_id)
+    found += opening_holds.deleveraged(account, market, at_ns)
     offset = rules.clock_offset(limits, PairName(""), account.offset_ns)
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
@@ -378,6 +374,7 @@ def _passed_margin(
 ) -> Refused | None:
     """The first margin limit that an account of the pair's contracts has passed, with its figure."""
     limits, name = config_of(store).limits, pair.spec.name
+    latch = rules.latch_bounds(limits)
     for wallet in wallets_of(store, pair):
         if wallet not in margins:
             is_passed = _is_passed(limits, book.margin(store, wallet))
@@ -385,9 +382,9 @@ def _passed_margin(
         state = margins[wallet]
         if state is None:
             continue
-        broken = rules.liquidation_distance(limits, name, INFINITE, state.distance)
+        broken = rules.liquidation_distance(latch, name, INFINITE, state.distance)
         broken = broken or rules.leverage(limits, name, ZERO, state.leverage)
-        broken = broken or rules.margin_ratio(limits, name, INFINITE, state.ratio)
+        broken = broken or rules.margin_ratio(latch, name, INFINITE, state.ratio)
         if broken is not None:
             return broken
     return None

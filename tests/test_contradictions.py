@@ -61,6 +61,26 @@ TABLE: list[tuple[dict[str, str], tuple[str, ...]]] = [
         ("FUSE__CLOSING_ORDERS_PER_MIN=119 ", "FUSE__OPENING_ORDERS_PER_MIN=120:"),
     ),
     (
+        {"MARGIN__OPENING_RATIO_MIN": "2.9"},
+        ("MARGIN__OPENING_RATIO_MIN=2.9 ", "LIMITS__MARGIN_RATIO_MIN=3:"),
+    ),
+    (
+        {"MARGIN__OPENING_DISTANCE_MIN": "0.14"},
+        ("MARGIN__OPENING_DISTANCE_MIN=0.14 ", "LIMITS__LIQUIDATION_DISTANCE_MIN=0.15:"),
+    ),
+    (
+        {"MARGIN__DELEVERAGE_RATIO": "3.1"},
+        ("LIMITS__MARGIN_RATIO_MIN=3 ", "MARGIN__DELEVERAGE_RATIO=3.1:"),
+    ),
+    (
+        {"MARGIN__DELEVERAGE_DISTANCE": "0.2"},
+        ("LIMITS__LIQUIDATION_DISTANCE_MIN=0.15 ", "MARGIN__DELEVERAGE_DISTANCE=0.2:"),
+    ),
+    (
+        {"MODE": "rehearsal", "STRATEGY__COIN_MARGIN": "spot_leg"},
+        ("STRATEGY__COIN_MARGIN=spot_leg ", "MODE is rehearsal:"),
+    ),
+    (
         {"STRATEGY__HOLD_MIN_S": "1000", "STRATEGY__HOLD_MAX_S": "10"},
         ("STRATEGY__HOLD_MAX_S=10 ", "STRATEGY__HOLD_MIN_S=1000"),
     ),

@@ -46,6 +46,8 @@ def test_the_example_says_of_each_variable_whether_a_living_run_takes_it_over(kn
         "PAIRS": NEEDED["BASISBOT_PAIRS"].replace("ETHUSDT", "SOLUSDT"),
         "MODE": "testnet",
         "BOT_TAG": "abcd",
+        "MARGIN__DELEVERAGE_RATIO": "1.5",
+        "MARGIN__DELEVERAGE_DISTANCE": "0.1",
         "NAV_CURRENCY": "BTC",
         "PAPER_BALANCES": "binance:spot:USDT=1",
         "PAPER_FEES_BPS": "spot=1/1",

@@ -170,6 +170,18 @@ def test_an_exchange_that_can_only_be_watched_is_refused_where_it_would_trade() 
     refuse_unknown_venues(settings(**legs, MODE="paper"))
 
 
+def test_two_families_of_an_exchange_with_one_wallet_are_not_traded_together() -> None:
+    """Each account of ours would count the wallet's money as its own."""
+    legs = {"PAIRS": "X=okx:spot:BTC-USDT/okx:linear:BTC-USDT-SWAP", "PAIR_CAPITAL_QUOTE": "X=1000"}
+    keys = json.dumps({"okx": {"apiKey": "one", "secret": "s", "password": "p"}})
+    both = settings(**legs, MODE="testnet", CCXT_CREDENTIALS=keys)
+    with pytest.raises(ConfigError, match="BASISBOT_PAIRS has legs of okx in spot and linear"):
+        refuse_unknown_venues(both)
+    refuse_unknown_venues(settings(**legs, MODE="paper"))
+    one = {"PAIRS": "X=binance:spot:BTCUSDT/okx:linear:BTC-USDT-SWAP"}
+    refuse_unknown_venues(settings(**(legs | one), MODE="testnet", CCXT_CREDENTIALS=keys))
+
+
 def test_all_that_keeps_settings_from_being_used_is_told_at_once() -> None:
     given = settings(MODE="testnet", BINANCE_KEY="k")
     (sentence,) = unusable(given)

@@ -23,6 +23,7 @@ from bot.model.instrument import USUAL_INTEREST_APR, Bracket, Instrument, Kind
 from bot.model.money import ONE, ZERO, exact_arithmetic
 
 FAMILIES = ("spot", "linear", "inverse")
+ONE_WALLET = ("okx",)  # exchanges that margin and pay all families from one wallet
 UNBOUNDED = Decimal(10) ** 18
 # their documents give a funding formula of the premium alone
 WITHOUT_INTEREST = frozenset({"deribit", "krakenfutures"})

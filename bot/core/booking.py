@@ -19,8 +19,9 @@ from bot.model.facts import (
 )
 from bot.model.ids import AccountId, account_of
 from bot.model.instrument import Instrument, Position, Side, after_fill, fill_cost
+from bot.model.ledger import Attribution
 from bot.model.money import COIN_QUANTUM, ZERO, divide
-from bot.model.store import Account, Attribution, Leg, Market, Order, Store
+from bot.model.store import Account, Leg, Market, Order, Store
 from risk import ownership
 
 DEDUP_HORIZON_NS = 24 * 3_600_000_000_000

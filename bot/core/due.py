@@ -20,6 +20,8 @@ from bot.model.index import Index
 from bot.model.instrument import Kind
 from bot.model.pair import Mode
 from bot.model.store import Pair, Store, indexed
+from risk.deleverage import giving
+from risk.opening_holds import settled_rate_end_ns
 from risk.watch import agreement_limit_ns, effective_mode
 
 AT_ONCE = 0
@@ -92,6 +94,8 @@ def _due_ns(store: Store, spans: Spans, index: Index, pair: Pair) -> int:
         return AT_ONCE
     if not store.ledger.opened or effective_mode(store, pair) is Mode.FLATTENING:
         return AT_ONCE
+    if giving(store, pair) is not None:
+        return AT_ONCE
     past_ns, first_ns = now_ns - MARGIN_NS, NEVER
     for account in store.accounts.values():
         if now_ns <= account.throttled_ns or abs(account.offset_ns) > spans.offset:
@@ -116,9 +120,14 @@ def _due_ns(store: Store, spans: Spans, index: Index, pair: Pair) -> int:
         told_ns = market.book_seen_ns
         if market.mark_seen_ns:
             told_ns = min(told_ns, market.mark_seen_ns)
+        if market.book_venue_ns is not None:
+            told_ns = min(told_ns, market.book_venue_ns)
         told_ns += spans.told_age
         if told_ns <= now_ns or market.heard_ns + spans.frame_age <= now_ns:
             return AT_ONCE
+        rate_ns = settled_rate_end_ns(spans.config, market)
+        if past_ns <= rate_ns < first_ns:
+            first_ns = rate_ns
         estimate_ns = market.funding_next_ns + signals.ESTIMATE_GRACE_NS
         if past_ns <= estimate_ns < first_ns:
             first_ns = estimate_ns

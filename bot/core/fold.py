@@ -26,11 +26,13 @@ from bot.core.routes import Touched, boot, list_instrument, rearm_account, rearm
 from bot.model.commands import (
     AnyCommand,
     CancelOrder,
+    MarginStage,
     NoteIdle,
     PlaceOrder,
     QueryAccount,
     QueryOrder,
     RaiseAlert,
+    SetMargin,
     SetMode,
     SetSwitch,
 )
@@ -74,7 +76,7 @@ from bot.model.facts import (
 from bot.model.ids import ClientId
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
-from bot.model.store import Account, Order, OrderState, StandingAlert, Store, keep_index
+from bot.model.store import Account, Deleveraged, Order, OrderState, StandingAlert, Store, keep_index
 from risk.fuse import REFUSED
 
 TRADING = "TRADING"
@@ -102,6 +104,7 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
     for name in index.moved:
         store.pairs[name].moves = ()
     index.moved.clear()
+    index.givers.clear()
     with exact_arithmetic():
         spending.begin_batch(store, at_ns)
         for fact in batch:
@@ -238,6 +241,8 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                     account.listed_from_ns = command.since_ns
             case SetMode():
                 set_mode(store, command.scope, command.mode, command.reason)
+            case SetMargin():
+                _deleverage(store, at_ns, command)
             case NoteIdle():
                 pair = store.pairs[command.pair]
                 if command.reason != pair.idle:
@@ -252,6 +257,16 @@ def commands(store: Store, at_ns: int, admitted: tuple[AnyCommand, ...]) -> None
                 _told(store, at_ns, command)
             case _:
                 assert_never(command)
+
+
+def _deleverage(store: Store, at_ns: int, command: SetMargin) -> None:
+    """A wallet enters a stage: its pairs are to be looked at, whatever they waited for."""
+    stages = store.accounts[command.account].deleveraged
+    if command.stage is MarginStage.FREE:
+        stages.pop(command.asset, None)
+    else:
+        stages[command.asset] = Deleveraged(command.stage, at_ns, command.rule, command.value, command.limit)
+    keep_index(store).due_ns.clear()
 
 
 def _told(store: Store, at_ns: int, alert: RaiseAlert) -> None:

@@ -98,7 +98,10 @@ def note_account(index: Index, store: Store, fact: AccountFact) -> None:
             index.changed_wallets[account_of(fact.instrument), fact.asset] = None
         elif isinstance(fact, ForcedFilled):
             index.changed_wallets[account_of(fact.instrument), fact.fee_asset] = None
-    elif isinstance(fact, AccountTouched | ContractSet):
+    elif isinstance(fact, ContractSet):
+        index.changed_instruments[fact.instrument] = None
+        index.due_ns.clear()
+    elif isinstance(fact, AccountTouched):
         index.due_ns.clear()
     else:
         note_everything(index, store)

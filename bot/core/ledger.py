@@ -44,8 +44,9 @@ from bot.model.instrument import (
     reference_per_qty,
     unrealised,
 )
+from bot.model.ledger import Ledger
 from bot.model.money import ZERO
-from bot.model.store import Ledger, Store
+from bot.model.store import Store
 
 
 def credit(ledger: Ledger, account: AccountId, asset: str, amount: Decimal) -> None:

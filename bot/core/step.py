@@ -14,7 +14,7 @@ from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder
 from bot.model.facts import AnyFact, Tick
 from bot.model.money import exact_arithmetic
 from bot.model.store import Pair, Store, indexed
-from risk import budgets, guard, watch
+from risk import budgets, deleverage, guard, watch
 from risk.guard import Admitted, Refused
 
 
@@ -34,6 +34,7 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
         if not _only_time_passed(store, facts):
             _put(store, at_ns, watch.mode_changes(store, at_ns), out)
             _put(store, at_ns, budgets.mode_changes(store, at_ns), out)
+            _put(store, at_ns, deleverage.changes(store, at_ns), out)
             _put(store, at_ns, events.events(store, facts, known), out)
         _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
         for pair in due.due(store, config, touched):

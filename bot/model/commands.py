@@ -96,14 +96,32 @@ class ExitEnd(Why, frozen=True):
     limit_h: float
 
 
+class Deleverage(Why, frozen=True):
+    """A wallet's margin passed the threshold of deleveraging: ``rule`` with its value and limit."""
+
+    wallet: str
+    rule: str
+    value: str
+    limit: str
+
+
 AnyWhy = (
     EntryCarry | EntryGap | ExitCarry | ExitGap | ExitHold | Flatten | DriftBand | LegMissing | LegUnwound
-    | ExitEnd
+    | ExitEnd | Deleverage
 )  # fmt: skip
 
 
 class Command(Struct, frozen=True, array_like=True, tag=True, gc=False):
     """Base of all commands; the tag is the class name."""
+
+
+class MarginStage(Enum):
+    """What a wallet does after its margin passed the threshold of deleveraging."""
+
+    GIVING = "giving"  # both legs of its pairs are reduced until it is inside the limits that latch
+    WAITING = "waiting"  # it is, and not inside the limits of what opens
+    INSIDE = "inside"  # it is inside those too, since the command
+    FREE = "free"  # it was so for long enough
 
 
 class PlaceOrder(Command, frozen=True):
@@ -197,7 +215,26 @@ class RaiseAlert(Command, frozen=True):
     stands: bool = False
 
 
+class SetMargin(Command, frozen=True):
+    """A wallet enters a stage of deleveraging; ``rule``, ``value`` and ``limit`` say what it passed."""
+
+    account: AccountId
+    asset: str
+    stage: MarginStage
+    rule: str = ""
+    value: str = ""
+    limit: str = ""
+
+
 AnyCommand = (
-    PlaceOrder | CancelOrder | QueryOrder | QueryAccount | SetMode | NoteIdle | RaiseAlert | SetSwitch
+    PlaceOrder
+    | CancelOrder
+    | QueryOrder
+    | QueryAccount
+    | SetMode
+    | NoteIdle
+    | RaiseAlert
+    | SetSwitch
+    | SetMargin
 )
 Outward = PlaceOrder | CancelOrder | QueryOrder | QueryAccount

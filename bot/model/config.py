@@ -112,6 +112,12 @@ class Strategy(Struct, frozen=True, kw_only=True):
     dust_max_quote: Annotated[
         Decimal, knob("coins that no order can sell and worth at most this are dust, quote currency", ge=0)
     ] = Decimal(25)
+    leg_skew_max_s: Annotated[
+        float, knob("how much later one leg's books may arrive than the other's to open, seconds", gt=0)
+    ] = 1.0
+    settled_rate_max_intervals: Annotated[
+        float, knob("age of a settled rate beyond which no carry is opened on it, funding intervals", gt=1)
+    ] = 3.0
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -160,6 +166,41 @@ class Exit(Struct, frozen=True, kw_only=True):
         float,
         knob("where a forced exit's collar ends, which doubles every 5 s without a fill, basis points", gt=0),
     ] = 500.0
+
+
+class Margin(Struct, frozen=True, kw_only=True):
+    """Where margin binds before its limits latch, and where positions are given back after they did."""
+
+    opening_ratio_min: Annotated[
+        float | None,
+        knob("margin ratio below which nothing is opened; empty: 10 % above LIMITS__MARGIN_RATIO_MIN", ge=1),
+    ] = None
+    opening_distance_min: Annotated[
+        float | None,
+        knob(
+            "liquidation distance below which nothing is opened; empty: 10 % above "
+            "LIMITS__LIQUIDATION_DISTANCE_MIN",
+            ge=0,
+            le=1,
+        ),
+    ] = None
+    deleverage_ratio: Annotated[
+        float | None,
+        knob(
+            "margin ratio below which both legs are reduced; empty: halfway from LIMITS__MARGIN_RATIO_MIN to "
+            "1",
+            ge=1,
+        ),
+    ] = None
+    deleverage_distance: Annotated[
+        float | None,
+        knob(
+            "liquidation distance below which both legs are reduced; empty: half of "
+            "LIMITS__LIQUIDATION_DISTANCE_MIN",
+            ge=0,
+            le=1,
+        ),
+    ] = None
 
 
 class Fuse(Struct, frozen=True, kw_only=True):
@@ -302,3 +343,4 @@ class Config(Struct, frozen=True, kw_only=True):
     fuse: Fuse
     exit: Exit = Exit()
     budget: Budget = Budget()
+    margin: Margin = Margin()

@@ -19,8 +19,8 @@ class Index:
 
     __slots__ = (
         "ask_ns", "changed_all", "changed_instruments", "changed_pairs", "changed_wallets", "drafted",
-        "due_ns", "live_in", "live_of", "live_on", "moved", "naked", "place_of", "priced_pairs", "spans",
-        "totals", "watched",
+        "due_ns", "givers", "live_in", "live_of", "live_on", "moved", "naked", "place_of", "priced_pairs",
+        "spans", "totals", "watched",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -38,6 +38,8 @@ class Index:
         self.changed_instruments: dict[InstrumentId, None] = {}
         self.changed_wallets: dict[Wallet, None] = {}
         self.drafted = False  # whether the pair looked at asked the fuse for room, or has an order drafted
+        # who gives to a wallet in this step, and the pairs before it that cannot
+        self.givers: dict[Wallet, tuple[PairName | None, tuple[PairName, ...]]] = {}
         self.spans: object = None  # of `bot.core.due`
         self.totals: object = None  # of `risk.totals`
         self.watched: object = None  # of `risk.watch`

@@ -14,12 +14,13 @@ from enum import Enum
 import msgspec
 from msgspec import Struct, field
 
-from bot.model.commands import AnyWhy, SetSwitch, TimeInForce
+from bot.model.commands import AnyWhy, MarginStage, SetSwitch, TimeInForce
 from bot.model.config import Config
 from bot.model.facts import Channel, ForeignOrder, Level
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
 from bot.model.index import Index
 from bot.model.instrument import Instrument, Position, Side
+from bot.model.ledger import Ledger
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
 from bot.model.settlements import Settlements
@@ -176,6 +177,16 @@ class Pair(Struct):
         return (self.long, self.short)
 
 
+class Deleveraged(Struct, frozen=True):
+    """Where one margin asset of an account stands after it passed the threshold of deleveraging."""
+
+    stage: MarginStage
+    since_ns: int
+    rule: str  # what it passed, with its value and limit
+    value: str
+    limit: str
+
+
 class Account(Struct):
     """One wallet: what the venue says, and what stood there at first boot."""
 
@@ -214,46 +225,7 @@ class Account(Struct):
     openings_held_ns: int = 0  # until when, since those were too many
     fee_coin: str = ""  # that fees are paid from and nothing else here is traded in
     fee_coin_hours: dict[int, Decimal] = field(default_factory=dict)  # what they took of it in a day
-
-
-class Attribution(Struct):
-    """Where the change of NAV came from, in NAV currency, each bucket posted from its own source."""
-
-    funding: Decimal = ZERO
-    basis: Decimal = ZERO
-    fees: Decimal = ZERO
-    slippage: Decimal = ZERO
-    borrow: Decimal = ZERO
-    collateral: Decimal = ZERO
-    quote_fx: Decimal = ZERO
-    adl: Decimal = ZERO
-    transfers: Decimal = ZERO
-
-    def total(self) -> Decimal:
-        return sum((getattr(self, name) for name in self.__struct_fields__), ZERO)
-
-    def result(self) -> Decimal:
-        """What trading brought: without the price of coins that are only collateral, and money moved."""
-        return self.funding + self.basis + self.fees + self.slippage + self.borrow + self.quote_fx + self.adl
-
-
-class Ledger(Struct):
-    """Our own books, kept from fills and payments only; compared with the venue's, never copied from them.
-
-    ``cash`` is each wallet's expected balance per asset; ``positions`` each instrument's; ``price`` an
-    asset's value in NAV currency; ``per_qty`` an instrument's value per unit at its mark (see
-    `model.instrument.reference_per_qty`).  ``opened`` becomes true, and attribution begins, when every
-    account is known and every price is there.
-    """
-
-    cash: dict[AccountId, dict[str, Decimal]] = field(default_factory=dict)
-    positions: dict[InstrumentId, Position] = field(default_factory=dict)
-    price: dict[str, Decimal] = field(default_factory=dict)
-    per_qty: dict[InstrumentId, Decimal] = field(default_factory=dict)
-    opened: bool = False
-    start_nav: Decimal = ZERO
-    start_ns: int = 0
-    total: Attribution = field(default_factory=Attribution)
+    deleveraged: dict[str, Deleveraged] = field(default_factory=dict)  # by margin asset; free ones are absent
 
 
 class Contradiction(Struct, frozen=True):

@@ -18,6 +18,7 @@ from bot.model.commands import (
     QueryAccount,
     QueryOrder,
     RaiseAlert,
+    SetMargin,
     SetMode,
     SetSwitch,
 )
@@ -97,7 +98,7 @@ class Executor:
                     self._send(command, at_ns)
                 case RaiseAlert():
                     self._alert(command, at_ns)
-                case SetMode() | NoteIdle() | SetSwitch():
+                case SetMode() | SetMargin() | NoteIdle() | SetSwitch():
                     pass
                 case _:
                     assert_never(command)

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from bot.core.decide import conditions, events
+from bot.model.commands import MarginStage
 from bot.model.facts import Fact
 from bot.model.ids import AccountId
 from bot.model.pair import Mode
@@ -50,6 +51,7 @@ NAMES: dict[str, str] = {
     "mode_rank": "mode in force: 0 active, 1 paused, 2 reduce only, 3 flattening, 4 halted",
     "leg_heard_age_seconds": "time since a leg's instrument was last heard, as the core knows it",
     "leg_book_age_seconds": "time since a leg's book was last a fact",
+    "account_deleveraging_bool": "1 while both legs of an account's pairs are reduced for its margin",
     "account_age_seconds": "time since an account was last compared with the venue",
     "account_reconciled_bool": "1 when an account is what the ledger expects",
     "fee_coin_balance_coins": "what an account holds of the coin that its fees are paid from",
@@ -94,8 +96,8 @@ HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",
     "gap", "no_book", "crossed_book", "no_mark", "no_index", "missing_rate", "not_trading", "isolated_margin",
     "leverage_differs", "leverage_low", "hedge_mode", "multi_assets", "throttled", "clock_offset",
-    "foreign_order", "baseline_position", "feed_ended", "base_differs", "interval_in_doubt",
-    "contract_of_open_pair",
+    "foreign_order", "baseline_position", "feed_ended", "base_differs", "interval_in_doubt", "feed_lag",
+    "leg_skew", "settled_rate_old", "deleveraging", "deleveraged", "contract_of_open_pair",
 )  # fmt: skip
 
 
@@ -190,6 +192,8 @@ def _accounts(state: State) -> Iterator[Reading]:
         of_coin = {**labels, "coin": account.fee_coin}
         yield from _known("fee_coin_balance_coins", account.fee_coin_balance, of_coin)
         yield from _known("fee_coin_left_hours", account.fee_coin_left_h, of_coin)
+        giving = MarginStage.GIVING.value in account.deleveraged.values()
+        yield Reading("account_deleveraging_bool", float(giving), labels)
         yield Reading("account_offset_seconds", account.offset_ms / 1e3, labels)
 
 

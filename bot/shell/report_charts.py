@@ -11,8 +11,8 @@ from bisect import bisect_right
 from typing import Any
 
 from bot.model.ids import InstrumentId, PairName, symbol_of
+from bot.model.ledger import Attribution
 from bot.model.pair import PairState
-from bot.model.store import Attribution
 from bot.shell.report_collect import Charts
 from bot.shell.report_model import PairReport, Report
 from bot.shell.report_pairs import PairTally

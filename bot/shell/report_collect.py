@@ -29,9 +29,10 @@ from bot.model.facts import (
     Tick,
 )
 from bot.model.ids import ClientId, InstrumentId, PairName
+from bot.model.ledger import Attribution
 from bot.model.money import EXACT, ZERO, text
 from bot.model.pair import Purpose
-from bot.model.store import Attribution, Pair, Store, state_sha256
+from bot.model.store import Pair, Store, state_sha256
 from bot.shell.report_fills import fill_of, forced_fill_of, payment_of
 from bot.shell.report_model import (
     Alert,

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from bot.model.ledger import Attribution
 from bot.model.money import EXACT
-from bot.model.store import Attribution
 from bot.shell.report_model import PairReport, Report
 from bot.shell.report_text import moment
 

@@ -15,11 +15,11 @@ from bot.core import signals, views
 from bot.core.decide.idle import Idle
 from bot.model.config import Config
 from bot.model.instrument import Kind
+from bot.model.ledger import Attribution
 from bot.model.money import exact_arithmetic, text
 from bot.model.pair import Mode, Role
 from bot.model.store import (
     Account,
-    Attribution,
     Leg,
     Market,
     Order,
@@ -32,8 +32,9 @@ from bot.quant.basis import basis_bps
 from bot.quant.funding import funding_apr
 from risk.exposure import MissingData, in_nav, mark_of, pair_delta_base, pair_exposure, residual_base
 from risk.fee_coin import fee_stock
+from risk.hold import Hold
 from risk.margin import INFINITE, MissingBrackets, account_margin
-from risk.watch import Hold, agreement_holds, effective_mode, holds
+from risk.watch import agreement_holds, effective_mode, holds
 
 Number = str | None
 
@@ -121,6 +122,7 @@ class AccountView(Struct, frozen=True, kw_only=True):
     fee_coin: str = ""
     fee_coin_balance: Number = None
     fee_coin_left_h: float | None = None
+    deleveraged: dict[str, str] = {}  # margin asset → stage, since its margin passed the threshold
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
@@ -327,6 +329,7 @@ def _account(config: Config | None, account: Account, at_ns: int) -> AccountView
         fee_coin=stock.coin if stock else "",
         fee_coin_balance=text(stock.balance) if stock else None,
         fee_coin_left_h=stock.left_h if stock else None,
+        deleveraged={asset: state.stage.value for asset, state in account.deleveraged.items()},
     )
 
 

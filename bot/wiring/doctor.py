@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from adapters.errors import FeedError
 from bot.contradictions import warnings
 from bot.knobs import NESTED, PREFIX, ConfigError
+from bot.model.config import Config
 from bot.model.ids import market_of
 from bot.ports import Finding, Verdict
 from bot.settings import DEFAULT, Settings, describe, load, settings_sha256
@@ -35,6 +36,7 @@ from bot.wiring.venues import (
     open_network,
     refuse_unknown_venues,
 )
+from risk.limits import deleverage_bounds, latch_bounds, opening_bounds
 
 BUDGET = f"{PREFIX}BUDGET{NESTED}"
 FREE_BYTES = 1 << 30  # ten days of one pair's journal
@@ -47,7 +49,7 @@ def examine(options: LiveOptions) -> tuple[Finding, ...]:
     sha256 = settings_sha256(settings.config)
     found = [Finding("settings", OK, f"complete, sha256 {sha256}, {_mode(settings)}")]
     found += [Finding("settings", WARNED, doubt) for doubt in warnings(settings.config)]
-    found.append(_budgets(options))
+    found += [_budgets(options), _margin(settings.config)]
     path = journal_path(options, settings)
     found += [_disk(path), _alone(path), port_of_api(settings.config.api_port)]
     try:
@@ -72,6 +74,19 @@ def _budgets(options: LiveOptions) -> Finding:
     rest = [f"{row.variable.removeprefix(BUDGET)}={row.value}" for row in shown if row.source == DEFAULT]
     text = f"{BUDGET}… by hand: {', '.join(rows) or 'none'}; by default: {', '.join(rest) or 'none'}"
     return Finding("budgets", OK, text)
+
+
+def _margin(config: Config) -> Finding:
+    """The bounds of margin in force, which follow from two limits where nobody chose them."""
+    bounds = (
+        ("opens nothing", opening_bounds(config.limits, config.margin)),
+        ("latches", latch_bounds(config.limits)),
+        ("reduces", deleverage_bounds(config.limits, config.margin)),
+    )
+    rows = [
+        f"{what} below {each.ratio.normalize():f} and {each.distance.normalize():f}" for what, each in bounds
+    ]
+    return Finding("margin", OK, f"ratio and distance to liquidation: {', '.join(rows)}")
 
 
 def failures(found: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -83,6 +83,24 @@ def refuse_unknown_venues(settings: Settings) -> None:
             raise ConfigError(
                 f"BASISBOT_PAIRS has the leg {leg}, but {BINANCE}'s markets are {', '.join(markets)}"
             )
+    _refuse_one_wallet(settings)
+
+
+def _refuse_one_wallet(settings: Settings) -> None:
+    """Two accounts of ours that are one wallet at the venue would each count its money as their own."""
+    from adapters.ccxt.markets import ONE_WALLET
+
+    families: dict[str, dict[str, None]] = {}
+    for leg in legs_of(settings.config):
+        venue = leg.split(":")[0]
+        if venue in ONE_WALLET and ccxt_access(settings, venue).credentials:
+            families.setdefault(venue, {})[market_of(leg)] = None
+    for venue, used in families.items():
+        if len(used) > 1:
+            raise ConfigError(
+                f"BASISBOT_PAIRS has legs of {venue} in {' and '.join(used)}, which {venue} keeps in one "
+                "wallet: its money would be counted twice; trade one of them there"
+            )
 
 
 def _refuse_unknown_of_ccxt(settings: Settings, leg: InstrumentId) -> None:

@@ -9,11 +9,12 @@ import msgspec
 
 from bot.core.decide.conditions import STANDING
 from bot.core.routes import derive
+from bot.model.commands import MarginStage
 from bot.model.facts import Channel, ForeignOrder
 from bot.model.ids import AccountId, PairName
 from bot.model.instrument import Position, Side
 from bot.model.pair import Mode, PairState
-from bot.model.store import Pair, Store
+from bot.model.store import Deleveraged, Pair, Store
 from tests.core.world import BTC, LINEAR
 
 D = Decimal
@@ -91,6 +92,11 @@ def fee_coin(store: Store) -> None:
     account.balances["BNB"] = D("0.1")
 
 
+def deleveraging(store: Store) -> None:
+    state = Deleveraged(MarginStage.GIVING, 1, "margin_ratio", "1.4", "1.5")
+    store.accounts[USDM].deleveraged["USDT"] = state
+
+
 WARNINGS = ("fee_coin", "contract_of_open_pair", "foreign", "channel", "margin_coins")
 KINDS: dict[str, Callable[[Store], None]] = {
     "legged:BTC": legged,
@@ -101,6 +107,7 @@ KINDS: dict[str, Callable[[Store], None]] = {
     "reconcile:binance:usdm": reconcile,
     "foreign:binance:usdm": foreign,
     "channel:binance:usdm orders": channel,
+    "deleveraging:binance:usdm": deleveraging,
     "settings:binance:usdm": account_settings,
     f"settings:{LINEAR}": contract_settings,
     f"status:{LINEAR}": status,

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from bench.growth import MadeBook
 from bot.core import fold
 from bot.core.step import step
-from bot.model.commands import AnyCommand, NoteIdle, QueryAccount, QueryOrder, SetMode
+from bot.model.commands import AnyCommand, NoteIdle, PlaceOrder, QueryAccount, QueryOrder, SetMode
+from bot.model.config import Margin
 from bot.model.entry import Entry
 from bot.model.facts import (
     AnyFact,
@@ -27,6 +28,7 @@ from bot.model.facts import (
     Channel,
     ChannelLost,
     ChannelOpened,
+    ContractSet,
     FeeAssetSet,
     FundingEstimated,
     MarkSeen,
@@ -76,7 +78,7 @@ class Twins(World):
             "gross_notional_max_quote": D(dice.choice((70_000, 400_000))),
             "net_delta_max_quote": D(dice.choice((2_000, 100_000, 100_000))),
             "liquidation_distance_min": dice.choice((0.15, 0.9)),
-            "leverage_max": dice.choice((0.4, 3.0)),
+            "leverage_max": dice.choice((0.4, 3.0, 50.0)),
             "opening_orders_per_min": dice.choice((6, 60)),
         }
         strategy = {
@@ -86,8 +88,11 @@ class Twins(World):
             "hold_max_s": dice.choice((0.0, 9.0)),
             "entry_carry_apr": dice.choice((None, 0.01)),
         }
-        config = make_config(strategy=strategy, limits=limits)
-        super().__init__(replace(config, pairs=PAIRS, paper_reference="none"))
+        limits["margin_ratio_min"] = least = dice.choice((2.0, 350.0, 900.0))
+        margin = Margin(opening_ratio_min=least * 1.001, deleverage_ratio=least * 0.999)
+        config = make_config(strategy=strategy, limits=limits, margin=margin)
+        cash = {"binance:usdm": {"USDT": D(dice.choice((100_000, 4_000)))}}
+        super().__init__(replace(config, pairs=PAIRS, paper_reference="none"), cash)
         self.forgetful = Store()
         self.seen: Counter[str] = Counter()
 
@@ -113,6 +118,8 @@ class Twins(World):
             self.seen["passed over"] += sum(ns > self.at_ns for ns in index.due_ns.values())
         for command in commands:
             self.seen[type(command).__name__] += 1
+            if isinstance(command, PlaceOrder):
+                self.seen[type(command.why).__name__] += 1
             if isinstance(command, NoteIdle) and command.reason.startswith("guard_"):
                 self.seen["refused"] += 1
             if isinstance(command, SetMode) and command.mode is Mode.REDUCE_ONLY:
@@ -177,6 +184,7 @@ def rare_facts(world: Twins, dice: random.Random) -> list[AnyFact]:
         ],
         [PositionSeen(LINEAR, held.qty, held.cost, at_ns)] if held is not None else [],
         [world.report(each) for each in world.wallets],
+        [ContractSet(name, dice.choice((0, 20, 100, 125)), True, at_ns)] if "spot" not in name else [],
     ]
     facts = dice.choice(choices)
     if at_ns % 3 == 0:
@@ -236,12 +244,14 @@ def run(seed: int, steps: int) -> Twins:
 
 def test_a_store_that_keeps_its_sums_decides_as_one_that_makes_them_anew() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(36):
+    for seed in range(48):
         seen += run(seed, 150).seen
     assert seen["PlaceOrder"] > 200
     assert seen["passed over"] > 200
     assert seen["refused"] > 20
-    passed = {rule for rule in seen if rule.endswith(("notional", "delta", "leverage", "distance"))}
+    assert seen["SetMargin"] > 2
+    assert seen["Deleverage"] > 2
+    passed = {rule for rule in seen if rule.endswith(("notional", "delta", "leverage", "distance", "ratio"))}
     assert len(passed) >= 4, seen
 
 
@@ -280,7 +290,7 @@ def test_a_limit_that_a_mark_passes_acts_in_the_step_that_folds_the_mark() -> No
     config = made.store.config
     assert config is not None
     assert all(pair.mode is Mode.ACTIVE for pair in made.store.pairs.values())
-    limits = replace(config.limits, pair_notional_max_quote=D(15_000), venue_notional_max_quote=D(4_010_000))
+    limits = replace(config.limits, pair_notional_max_quote=D(15_000), venue_notional_max_quote=D(3_977_000))
     made.give([SettingsChanged(replace(config, limits=limits), "tester")])
     assert bound(made) == []
     name, high = made.name(AccountId("binance:usdm"), "C077"), D(170)
@@ -290,7 +300,7 @@ def test_a_limit_that_a_mark_passes_acts_in_the_step_that_folds_the_mark() -> No
     other, higher = made.name(AccountId("binance:usdm"), "C078"), D(149)
     before = totals(made.store).held.venues["binance"]
     made.give([MarkSeen(other, higher, higher, made.at_ns, made.at_ns)])
-    assert before <= 4_010_000 < totals(made.store).held.venues["binance"]
+    assert before <= 3_977_000 < totals(made.store).held.venues["binance"]
     assert len(bound(made)) == 200
     assert difference(made.store) == ""
 

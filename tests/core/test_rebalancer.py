@@ -21,7 +21,7 @@ from bot.model.commands import (
     NoteIdle,
     PlaceOrder,
 )
-from bot.model.facts import BookGapped, FundingEstimated, FundingSettled, ModeOrdered
+from bot.model.facts import BookGapped, ContractSet, FundingEstimated, FundingSettled, ModeOrdered
 from bot.model.instrument import Side
 from bot.model.money import is_multiple
 from bot.model.pair import Mode, PairState, Purpose, Role
@@ -74,15 +74,31 @@ def test_an_entry_is_hedged_to_a_lot_with_the_base_fee_bought_along(short: str) 
 
 
 def test_clips_follow_until_the_capital_is_used() -> None:
-    world = ready(capital=35_000)
+    world = ready(capital=35_500)
     for _ in range(10):
         world.tick()
         world.quote(60_000.0, 6.0)
         world.fill_all()
     pair = world.store.pairs[BTC]
     used = pair.long.position.qty * 60_000
-    assert D(33_000) < used <= D(35_100)
+    assert D(33_000) < used <= D(35_600)
     assert pair.state is PairState.HEDGED
+
+
+@pytest.mark.parametrize(("leverage", "clips"), [(None, 3.0), (100, 3.0), (3, 2.0)])
+def test_the_margin_that_contracts_lock_is_capital_too(leverage: int | None, clips: float) -> None:
+    """30,000 hold three clips with the margin of 125×; with that of 3× each clip needs a third more."""
+    world = ready(capital=30_500)
+    if leverage is not None:
+        world.give(ContractSet(LINEAR, leverage, True, world.at_ns))
+    for _ in range(10):
+        world.tick()
+        world.quote(60_000.0, 6.0)
+        world.fill_all()
+    pair = world.store.pairs[BTC]
+    value = float(pair.long.position.qty) * 60_000
+    assert value == pytest.approx(clips * 10_000, rel=0.02)
+    assert value * (1 + 1 / (leverage or 125)) < 30_500 * 1.002
 
 
 def test_clips_keep_their_interval() -> None:

@@ -142,12 +142,12 @@ def both_hold(world: World, old: str, new: str) -> None:
 
 def test_adopt_splits_pro_rata_to_what_the_legs_hold_floored_to_lots() -> None:
     world = renamed()
-    both_hold(world, "-0.110", "-0.056")
+    both_hold(world, "-0.110", "-0.055")
     world.positions[LINEAR] = Position(D("-0.100"), D("-6001.00000001"))
     world.give(AdoptionOrdered(account_of(LINEAR), "ann", "closed by hand"))
     world.give(world.report(account_of(LINEAR)))
     old, new = pair(world, BTC).short.position, pair(world, NEW).short.position
-    assert (old.qty, new.qty) == (D("-0.067"), D("-0.033"))  # 0.100 × 56 / 166 = 0.0337
+    assert (old.qty, new.qty) == (D("-0.067"), D("-0.033"))  # 0.100 × 55 / 165 = 0.0333
     assert old.cost + new.cost == D("-6001.00000001")
     assert new.cost == D("-1980.33")
     assert views.residual(world.store) == 0
@@ -155,8 +155,8 @@ def test_adopt_splits_pro_rata_to_what_the_legs_hold_floored_to_lots() -> None:
 
 def test_a_forced_fill_of_two_holders_is_split_and_counts_once() -> None:
     world = renamed()
-    both_hold(world, "-0.110", "-0.056")
-    deleveraged(world, D("0.166"))
+    both_hold(world, "-0.110", "-0.055")
+    deleveraged(world, D("0.165"))
     assert [pair(world, name).short.position.qty for name in (BTC, NEW)] == [0, 0]
     assert views.residual(world.store) == 0
 

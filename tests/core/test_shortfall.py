@@ -22,7 +22,7 @@ def close_by_hand(world: World, left: Decimal) -> None:
     name = world.config.pairs[0].short
     held = world.positions[name]
     share = left / held.qty if held.qty else ZERO
-    world.positions[name] = Position(left, held.cost * share)
+    world.positions[name] = Position(left, round(held.cost * share, 8))
     world.give(PositionSeen(name, left, world.positions[name].cost, world.at_ns))
 
 

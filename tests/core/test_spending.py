@@ -150,7 +150,7 @@ def test_turnover_is_what_is_closed_of_young_openings() -> None:
     world.fill_all()
     (turn,) = pair(world).spending.short_turns.values()
     assert turn.opened_qty == 0
-    assert D(9_900) < turn.closed < D(10_100)
+    assert D(9_800) < turn.closed < D(10_100)
 
 
 def test_what_was_opened_long_ago_is_no_turnover() -> None:

@@ -145,6 +145,8 @@ def test_the_doctor_is_content_with_a_rehearsal(venue: Venue, tmp_path: Path) ->
     assert len(plain.out.splitlines()) == len(answer["findings"]) > 20
     (budgets,) = [one["text"] for one in answer["findings"] if one["check"] == "budgets"]
     assert "by hand: none; by default: FEES_DAY_PAIR_BPS=100.0, FEES_DAY_BOOK_BPS=50.0" in budgets
+    (margin,) = [one["text"] for one in answer["findings"] if one["check"] == "margin"]
+    assert "opens nothing below 3.3 and 0.165, latches below 3 and 0.15, reduces below 2 and 0.075" in margin
     assert [secret for secret in (*venue.secrets, TOKEN) if secret in plain.out + told.out] == []
 
 

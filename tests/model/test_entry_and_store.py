@@ -12,8 +12,9 @@ from bot.model.entry import decode_entry, encode_items
 from bot.model.facts import AccountReported, BookSeen, FundingPaid, PositionHeld, Tick
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName
 from bot.model.instrument import Side
+from bot.model.ledger import Attribution
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
-from bot.model.store import Attribution, Leg, Pair, Store, decode_store, encode_store, state_sha256
+from bot.model.store import Leg, Pair, Store, decode_store, encode_store, state_sha256
 
 D = Decimal
 PERP = InstrumentId("binance:usdm:BTCUSDT")

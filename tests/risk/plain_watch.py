@@ -104,6 +104,7 @@ def _passed_margin(
 ) -> Refused | None:
     """The first margin limit that an account of the pair's contracts has passed."""
     limits, name = config_of(store).limits, pair.spec.name
+    latch = rules.latch_bounds(limits)
     for leg in pair.legs:
         instrument = store.markets[leg.instrument].instrument
         if instrument.is_spot or leg.position.qty == 0:
@@ -114,12 +115,12 @@ def _passed_margin(
         state = margins[key]
         if state is None:
             continue
-        broken = rules.liquidation_distance(limits, name, INFINITE, state.distance)
+        broken = rules.liquidation_distance(latch, name, INFINITE, state.distance)
         # the products say whether the quotients are worth a division
         if state.notional > state.equity * rules.exact_limit(limits.leverage_max):
             broken = broken or rules.leverage(limits, name, ZERO, state.leverage)
         if state.equity < state.maintenance * rules.exact_limit(limits.margin_ratio_min):
-            broken = broken or rules.margin_ratio(limits, name, INFINITE, state.ratio)
+            broken = broken or rules.margin_ratio(latch, name, INFINITE, state.ratio)
         if broken is not None:
             return broken
     return None

@@ -174,7 +174,7 @@ def margined(cash: str, **limits: Any) -> Store:
     ("limits", "cash", "rule"),
     [
         ({"leverage_max": 3.0}, "20000", "leverage"),  # 60,000 / 20,000
-        ({"margin_ratio_min": 4.0}, "1000", "margin_ratio"),  # 1,000 / (300 − 50)
+        ({"margin_ratio_min": 4.0}, "1100", "margin_ratio"),  # 10 % inside: 1,100 / (300 − 50)
         # the price doubles: 120,000 × 0.005 − 50 = 550 are left of 60,550
         ({"liquidation_distance_min": 1.0}, "60550", "liquidation_distance"),
     ],

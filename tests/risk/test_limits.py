@@ -6,17 +6,19 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
-from bot.model.config import Limits
+from bot.model.config import Limits, Margin
 from bot.model.ids import InstrumentId, PairName
 from bot.model.instrument import Side
 from bot.model.pair import Role
 from risk import limits as rules
-from risk.limits import Refused
+from risk.limits import MarginBounds, Refused
 from tests.risk import build
 from tests.risk.build import BTC, INVERSE, LINEAR, NOW, SPOT, D
 
 State = Callable[[Limits, PairName, Decimal, Decimal], Refused | None]
+Margined = Callable[[MarginBounds, PairName, Decimal, Decimal], Refused | None]
 LIMITS = build.make_config(
     order_notional_max_quote=D(100), order_qty_max_base=D(2), pair_notional_max_quote=D(100),
     venue_notional_max_quote=D(100), gross_notional_max_quote=D(100), net_delta_max_quote=D(100),
@@ -47,12 +49,27 @@ def test_upper_limits_of_a_state(rule: State, limit: str, step: str) -> None:
     ("rule", "limit", "step"),
     [(rules.margin_ratio, "2", "0.000001"), (rules.liquidation_distance, "0.15", "0.000001")],
 )
-def test_lower_limits_of_a_state(rule: State, limit: str, step: str) -> None:
+def test_lower_limits_of_a_state(rule: Margined, limit: str, step: str) -> None:
     at, beyond = D(limit), D(limit) - D(step)
-    assert rule(LIMITS, BTC, D(9), at) is None
-    assert rule(LIMITS, BTC, D(9), beyond) == Refused(rule.__name__, str(beyond), limit, BTC)
-    assert rule(LIMITS, BTC, beyond, beyond) is None
-    assert rule(LIMITS, BTC, beyond, beyond - D(step)) is not None
+    bounds = rules.latch_bounds(LIMITS)
+    assert rule(bounds, BTC, D(9), at) is None
+    assert rule(bounds, BTC, D(9), beyond) == Refused(rule.__name__, str(beyond), limit, BTC)
+    assert rule(bounds, BTC, beyond, beyond) is None
+    assert rule(bounds, BTC, beyond, beyond - D(step)) is not None
+
+
+def test_what_opens_is_bound_before_the_limit_latches_and_what_is_given_back_after() -> None:
+    latch, empty = rules.latch_bounds(LIMITS), Margin()
+    assert latch == MarginBounds(D(2), D("0.15"))
+    assert rules.opening_bounds(LIMITS, empty) == MarginBounds(D("2.2"), D("0.165"))
+    assert rules.deleverage_bounds(LIMITS, empty) == MarginBounds(D("1.5"), D("0.075"))
+    given = Margin(
+        opening_ratio_min=4.0, opening_distance_min=0.3, deleverage_ratio=1.2, deleverage_distance=0.01
+    )
+    assert rules.opening_bounds(LIMITS, given) == MarginBounds(D(4), D("0.3"))
+    assert rules.deleverage_bounds(LIMITS, given) == MarginBounds(D("1.2"), D("0.01"))
+    far = replace(LIMITS, liquidation_distance_min=0.95)
+    assert rules.opening_bounds(far, empty).distance == 1
 
 
 def test_one_order() -> None:

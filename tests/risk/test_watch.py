@@ -13,7 +13,8 @@ from bot.model.ids import ClientId, InstrumentId
 from bot.model.instrument import Side
 from bot.model.pair import Mode, PairState, Purpose, Role
 from bot.model.store import OrderState, Store
-from risk.watch import ALLOWED, Hold, effective_mode, holds, leg_holds, mode_changes, passed_rule
+from risk.hold import Hold
+from risk.watch import ALLOWED, effective_mode, holds, leg_holds, mode_changes, passed_rule
 from tests.risk import build
 from tests.risk.build import BTC, INVERSE, LINEAR, NOW, SECOND_NS, SPOT, D
 

@@ -21,7 +21,7 @@ from bot.model.instrument import Position
 from bot.model.money import ZERO, exact, exact_arithmetic
 from bot.model.pair import Mode
 from bot.shell.verify import verify
-from risk.watch import Hold
+from risk.hold import Hold
 from tests import invariants
 from tests.virtual.story import PATIENCE_S, PONG_S, REBOOT_S, Story, Told, config_of
 

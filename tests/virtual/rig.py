@@ -31,7 +31,8 @@ from bot.shell.boot import fresh_run_id, reopen
 from bot.shell.clock import LiveClock
 from bot.shell.daemon import Daemon, DaemonParts, Outcome
 from bot.shell.journal import read_entries
-from risk.watch import Hold, effective_mode, holds
+from risk.hold import Hold
+from risk.watch import effective_mode, holds
 from tests.virtual.mortal import Fate, Killed, MortalJournal
 from tests.virtual.network import MemoryNetwork
 from tests.virtual.story import PONG_S, READY_S, REBOOT_S, START_NS, Ending, Story, Told, config_of

@@ -18,7 +18,7 @@ from bot.model.pair import Mode
 from bot.model.store import Store
 from bot.settings import load
 from bot.shell.daemon import Outcome
-from risk.watch import Hold
+from risk.hold import Hold
 from tests.e2e import feeds
 
 START_NS = feeds.START_MS * 1_000_000

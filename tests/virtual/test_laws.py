@@ -17,7 +17,7 @@ from bot.model.facts import ModeOrdered, OrderFilled
 from bot.model.ids import AccountId
 from bot.model.pair import Mode
 from bot.shell.daemon import Outcome
-from risk.watch import Hold
+from risk.hold import Hold
 from tests import invariants
 from tests.virtual.laws import broken
 from tests.virtual.loop import run_virtual

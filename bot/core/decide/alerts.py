@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from bot.core.decide import conditions
 from bot.core.decide.conditions import Condition
-from bot.model.commands import RaiseAlert, SetMode
+from bot.model.commands import RaiseAlert, SetMargin, SetMode
 from bot.model.facts import (
     AccountReported,
     AccountSet,
@@ -69,6 +69,8 @@ def changes(
     for one in admitted:
         if type(one.command) is SetMode and one.command.scope in store.pairs:
             subjects.pairs[PairName(one.command.scope)] = None
+        elif type(one.command) is SetMargin:
+            subjects.accounts[one.command.account] = None
     out = [*_compared(store, at_ns, ("halted",), conditions.of_everything(store))]
     for name in subjects.pairs:
         found = conditions.of_pair(store, at_ns, store.pairs[name])

@@ -14,11 +14,12 @@ from functools import lru_cache
 from msgspec import Struct
 
 from bot.core.residuals import worth_quote
+from bot.model.commands import MarginStage
 from bot.model.facts import Channel
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.money import ONE
 from bot.model.pair import Mode, PairState
-from bot.model.store import Account, Market, Pair, Store
+from bot.model.store import Account, Deleveraged, Market, Pair, Store
 from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import ownership, watch
 from risk.exposure import config_of, pair_delta_base, residual_base
@@ -201,7 +202,8 @@ def _has_position(store: Store, pair: Pair) -> bool:
 @lru_cache(maxsize=256)
 def keys_of_account(name: AccountId) -> tuple[str, ...]:
     channels = (f"channel:{name} {channel.value}" for channel in Channel)
-    kinds = ("reconcile", "foreign", "settings", "fee_coin")
+    channels = (f"channel:{name} {channel.value}" for channel in Channel)
+    kinds = ("reconcile", "foreign", "settings", "fee_coin", "deleveraging")
     return (*(f"{kind}:{name}" for kind in kinds), *channels)
 
 
@@ -226,6 +228,16 @@ def of_account(store: Store, at_ns: int, account: Account) -> Iterator[Condition
         )
         text = f"account {name} has orders of other users, which the bot never cancels: {orders}"
         yield Condition("foreign", name, "warning", text)
+    giving = {
+        asset: state for asset, state in account.deleveraged.items() if state.stage is MarginStage.GIVING
+    }
+    if giving:
+        figures = "; ".join(f"{asset} {_beyond(state)}" for asset, state in giving.items())
+        text = (
+            f"account {name} gives back margin, both legs of its pairs are reduced: {figures}; add margin "
+            "or close more by hand"
+        )
+        yield Condition("deleveraging", name, "critical", text)
     if account_unfit(account.hedged, account.multi_assets):
         yield _unfit(name, account_words(account))
     stock = fee_stock(account, at_ns)
@@ -238,6 +250,10 @@ def of_account(store: Store, at_ns: int, account: Account) -> Iterator[Condition
     if account.lost and _is_served(store, name):
         for channel in account.lost:
             yield from _channel(store, at_ns, account, channel)
+
+
+def _beyond(state: Deleveraged) -> str:
+    return f"{state.rule} {state.value} is beyond {state.limit}"
 
 
 def _as_told(store: Store, kind: str, subject: str) -> Iterator[Condition]:
@@ -317,11 +333,11 @@ def of_everything(store: Store) -> Iterator[Condition]:
 
 # --- the end of a condition -------------------------------------------------------------------------------
 
-KINDS_OF_ACCOUNT = ("reconcile", "foreign", "channel", "settings", "fee_coin")
+KINDS_OF_ACCOUNT = ("reconcile", "foreign", "channel", "settings", "fee_coin", "deleveraging")
 KINDS_OF_INSTRUMENT = ("status", "settings")
 KINDS = (
     "halted", "legged", "naked_halted", "limit", "contract_of_open_pair", "margin_coins", "reconcile",
-    "foreign", "channel", "settings", "fee_coin", "status",
+    "foreign", "channel", "settings", "fee_coin", "deleveraging", "status",
 )  # fmt: skip
 
 
@@ -344,6 +360,8 @@ def ended(store: Store, key: str) -> str:
             return f"account {subject} is what the ledger expects again"
         case "foreign":
             return f"account {subject} has no orders of other users any more"
+        case "deleveraging":
+            return f"account {subject} gives back margin no longer; nothing is opened on it for an hour"
         case "channel":
             name = AccountId(subject.rpartition(" ")[0])
             return (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from risk.hold import Hold
 from risk.limits import Refused
-from risk.watch import Hold
 
 
 class Idle(Struct, frozen=True):

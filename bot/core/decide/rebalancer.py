@@ -7,18 +7,20 @@ pair that has orders in flight, nor against a book that is not known to be true.
 
 from __future__ import annotations
 
-from bot.core import pairs, signals, views
+from bot.core import pairs, signals
 from bot.core.decide import candidates, sizing
 from bot.core.decide.draft import Decided, Draft
 from bot.core.decide.idle import Idle, of_hold
 from bot.core.decide.room import leg_room_quote
-from bot.model.commands import AnyWhy, CancelOrder, Flatten
+from bot.model.commands import AnyWhy, CancelOrder, Deleverage, Flatten
 from bot.model.config import Config
+from bot.model.ids import PairName
+from bot.model.index import Wallet
 from bot.model.instrument import Side
-from bot.model.money import ZERO, exact
+from bot.model.money import exact
 from bot.model.pair import Mode, PairState, Purpose, Role
-from bot.model.store import Order, OrderState, Pair, Store, live_orders_of
-from risk import budgets, guard, ratio, watch
+from bot.model.store import Order, OrderState, Pair, Store, indexed, live_orders_of
+from risk import budgets, deleverage, guard, ratio, watch
 from risk.exposure import pair_delta_base
 from risk.guard import Refused
 
@@ -44,6 +46,9 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | I
         return Idle("stopping", store.stopping)
     if pair.state is PairState.FLAT:
         return _enter(store, config, pair, at_ns)
+    given = _deleverage(store, config, pair, at_ns)
+    if given is not None:
+        return given
     if pair.state is PairState.EXITING:
         return _exit(store, config, pair, at_ns)
     if pair.state is PairState.HEDGED:
@@ -65,6 +70,51 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
     entered = _enter(store, config, pair, at_ns)
     told = not isinstance(entered, Idle) or entered.reason in budgets.ENDING  # a passed budget is news
     return entered if told else found
+
+
+def _deleverage(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle | None:
+    """The next clip that a pair gives to a wallet that is too close to liquidation; ``None`` where no wallet
+    asks for one, or all of the pair goes anyway."""
+    asked = deleverage.giving(store, pair)
+    is_leaving = watch.effective_mode(store, pair) is Mode.FLATTENING
+    if asked is None or is_leaving or pair.state not in (PairState.HEDGED, PairState.EXITING):
+        return None
+    wallet, why = asked
+    giver, passed = _giver(store, config, wallet, at_ns, why)
+    if giver is not None and giver != pair.spec.name and pair.spec.name not in passed:
+        return Idle("deleveraging", giver)
+    if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
+        return Idle("deleveraging")
+    found = candidates.leave(store, config, pair, at_ns, why, forced=True)
+    if isinstance(found, Idle) and pair.naked_ns:
+        return candidates.repair(store, config, pair, at_ns)
+    return found
+
+
+def _giver(
+    store: Store, config: Config, wallet: Wallet, at_ns: int, why: Deleverage
+) -> tuple[PairName | None, tuple[PairName, ...]]:
+    """The pair that gives to a wallet in this step: the first that can, with those before it that cannot."""
+    givers = indexed(store).givers
+    if wallet not in givers:
+        passed: list[PairName] = []
+        giver = None
+        for pair in deleverage.ranked(store, wallet):
+            if _gives(store, config, pair, at_ns, why):
+                giver = pair.spec.name
+                break
+            passed.append(pair.spec.name)
+        givers[wallet] = (giver, tuple(passed))
+    return givers[wallet]
+
+
+def _gives(store: Store, config: Config, pair: Pair, at_ns: int, why: Deleverage) -> bool:
+    """Whether a pair is about to give: others wait for one that does, and not for one that cannot."""
+    if live_orders_of(store, pair):
+        return True
+    if pair.state not in (PairState.HEDGED, PairState.EXITING) or candidates.has_lost_a_leg(store, pair):
+        return False
+    return not isinstance(candidates.leave(store, config, pair, at_ns, why, forced=True), Idle)
 
 
 def _in_flight(store: Store, pair: Pair, live: list[Order], at_ns: int) -> Decided | Idle:
@@ -111,11 +161,10 @@ def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
         return Idle(f"mode_{mode.value}" if pair.in_config else "not_configured")
     for hold in watch.holds(store, at_ns, pair):
         return of_hold(hold)
-    used = views.notional_quote(views.leg_market(store, pair, Role.LONG), pair.long.position.qty)
-    left = pair.spec.capital_quote - (used or ZERO)
-    clip = float(min(strategy.clip_quote, left))
+    used = sizing.capital_used_quote(store, pair)
+    clip = sizing.entry_clip_quote(store, config, pair, used)
     if clip * 2 < float(strategy.clip_quote):
-        return Idle("capital_in_use", f"{used}", f"{pair.spec.capital_quote}")
+        return Idle("capital_in_use", f"{used:.2f}", f"{pair.spec.capital_quote}")
     signal = signals.entry(store, config, pair, at_ns)
     if isinstance(signal, Idle):
         return signal
@@ -162,6 +211,8 @@ def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
         return _leave(store, config, pair, at_ns, signal)
     if pair.why is None:
         return signal
+    if isinstance(pair.why, Deleverage):  # the wallet is inside its limits: what is left is held
+        return Idle("deleveraged")
     return _leave(store, config, pair, at_ns, pair.why)
 
 

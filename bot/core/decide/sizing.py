@@ -12,12 +12,15 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from bot.model.instrument import Instrument, Side, base_per_qty
-from bot.model.money import exact, floor_to, nearest_to
+from bot.core import views
+from bot.model.config import Config
+from bot.model.instrument import Instrument, Side, base_per_qty, reference_per_qty
+from bot.model.money import ONE, REFERENCE_QUANTUM, ZERO, divide, exact, floor_to, nearest_to
 from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store
 from bot.quant.basis import walk_quote
 from risk.exposure import pair_delta_base, residual_base
+from risk.margin import leverage_at
 from risk.tradable import available_qty, base_fee_rate, closable_qty, is_dust, is_gone, is_tradable
 
 LEAST_MARGIN = Decimal(
@@ -63,6 +66,37 @@ def _at_price(market: Market, side: Side, price: float) -> Executable:
 
 
 # --- entering ---------------------------------------------------------------------------------------------
+
+
+def capital_used_quote(store: Store, pair: Pair) -> Decimal:
+    """What a pair uses of its capital: its long leg at the mark, and the margin that its contracts lock."""
+    total = ZERO
+    for leg in pair.legs:
+        market = store.markets[leg.instrument]
+        worth = views.notional_quote(market, leg.position.qty) or ZERO
+        if leg.role is Role.LONG:
+            total += worth
+        total += worth * _locked_share(market, leg.position.qty)
+    return total
+
+
+def entry_clip_quote(store: Store, config: Config, pair: Pair, used: Decimal) -> float:
+    """A clip of an entry: with the margin that it locks it fits into what is left of the capital."""
+    markets = [store.markets[leg.instrument] for leg in pair.legs]
+    locked = sum((_locked_share(market, ZERO) for market in markets), ZERO)
+    left = pair.spec.capital_quote - used
+    return min(float(config.strategy.clip_quote), float(left) / (1.0 + float(locked)))
+
+
+def _locked_share(market: Market, qty: Decimal) -> Decimal:
+    """Part of a contract's value that the venue locks as initial margin, at the leverage that is set, or
+    where none is told the highest of its tier; 0 for spot."""
+    instrument, mark = market.instrument, market.mark
+    if instrument.is_spot or mark is None or not instrument.brackets:
+        return ZERO
+    value = abs(qty) * reference_per_qty(instrument, mark)
+    tier = next((each for each in instrument.brackets if value <= each.cap), instrument.brackets[-1])
+    return divide(ONE, Decimal(leverage_at(tier, market.leverage)), REFERENCE_QUANTUM)
 
 
 def entry_size(store: Store, pair: Pair, clip_quote: float) -> Size | None:

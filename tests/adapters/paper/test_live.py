@@ -36,7 +36,8 @@ from bot.model.facts import (
 )
 from bot.model.ids import AccountId, InstrumentId
 from bot.model.instrument import Instrument, Position, Side
-from bot.model.store import Ledger, Order, OrderState, Store
+from bot.model.ledger import Ledger
+from bot.model.store import Order, OrderState, Store
 from bot.ports import Emit, Reading
 from tests.adapters.contract import GatewayContract, Quote
 from tests.adapters.paper.build import INSTRUMENTS, LINEAR, SPOT, T0, D, HandBook, S, make_config, order
