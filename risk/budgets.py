@@ -184,9 +184,9 @@ def _fees(store: Store, pair: Pair, own: list[Pending], others: list[Pending]) -
 
 
 def _needed(fees: Fees, fee: Decimal, leaving: Decimal) -> Decimal:
-    """What a budget must hold for an entry: what is spent, the entry and the exit; or all fees and the
-    entry."""
-    return fees.spent + fee + max(leaving, fees.other)
+    """What a budget must hold for an entry: all that was paid, the entry, and an exit that is undone once
+    before it goes through."""
+    return fees.spent + fees.other + fee + leaving
 
 
 def _beyond(code: str, name: PairName, needed: Decimal, limit: Decimal) -> Refused | None:

@@ -12,6 +12,7 @@ from bot.core import pairs
 from bot.core.orders import BrokenInvariant
 from bot.core.pairs import LEGAL
 from bot.model.commands import LegMissing, LegUnwound, PlaceOrder, RaiseAlert
+from bot.model.config import Budget
 from bot.model.facts import ForcedFilled, OrderExpired, OrderRejected
 from bot.model.instrument import Side
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
@@ -91,7 +92,7 @@ def test_a_partial_fill_is_repaired_to_the_actual_size() -> None:
 
 
 def test_attempts_to_complete_are_bounded_then_the_filled_leg_goes_back() -> None:
-    world, long, short = entering()
+    world, long, short = entering(budget=Budget(fees_day_book_bps=100.0))
     world.give(*world.fill(long), *world.fill(short, D(0)))
     attempts = 0
     for _ in range(20):
