@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot.model.commands import AnyWhy, Deleverage, ExitHold, Flatten, PlaceOrder
+from bot.model.commands import AnyWhy, Deleverage, ExitEnd, ExitHold, Flatten, PlaceOrder
 from bot.model.facts import OrderFilled
 from bot.model.ids import PairName
 from bot.model.instrument import Instrument, notional_quote
@@ -32,7 +32,7 @@ from risk import budgets
 from risk.exposure import MissingData, config_of, in_nav
 
 # exits that no signal asked for: by age and by force; they spend nothing
-FREE_EXITS: tuple[type[AnyWhy], ...] = (ExitHold, Flatten, Deleverage)
+FREE_EXITS: tuple[type[AnyWhy], ...] = (ExitHold, ExitEnd, Flatten, Deleverage)
 
 
 def is_spending(command: PlaceOrder) -> bool:

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from bot.core import signals
-from bot.model.commands import EntryCarry, EntryGap, ExitCarry, ExitEnd, ExitGap
-from bot.model.facts import FundingEstimated
+from bot.model.commands import EntryCarry, EntryGap, ExitCarry, ExitEnd, ExitGap, ExitHold
+from bot.model.facts import FundingEstimated, ModeOrdered
 from bot.model.instrument import Kind
-from bot.model.pair import PairState
+from bot.model.pair import Mode, PairState
 from bot.model.store import decode_store, encode_store
-from tests.core.settled import HOUR_NS, Settled, past, rate_of
+from tests.core.settled import HOUR_NS, D, Settled, past, rate_of
 from tests.core.world import LINEAR
 
 BOTH = {"entry_gap_bps": 30.0, "exit_gap_bps": 0.0, "hold_min_s": 0.0}
@@ -219,3 +219,46 @@ def test_a_dated_pair_is_decided_each_hour() -> None:
         world.refresh(100.0)
         world.refresh(100.0)
     assert len(world.decisions()) == count + 3
+
+
+@pytest.mark.parametrize("mode", [Mode.ACTIVE, Mode.PAUSED, Mode.REDUCE_ONLY])
+def test_a_pair_leaves_by_force_before_a_leg_ends(mode: Mode) -> None:
+    world = ending(100.0)
+    world.fill_all()
+    world.refresh()
+    assert world.pair.state is PairState.HEDGED
+    if mode is not Mode.ACTIVE:
+        world.give(ModeOrdered("*", mode, "ann", "test"))
+    world.until(world.at_ns + 75 * HOUR_NS)
+    assert world.pair.idle != "near_end"
+    world.until(world.at_ns + 2 * HOUR_NS)
+    for _ in range(10):
+        orders = world.placed()
+        assert all(isinstance(order.why, ExitEnd) for order in orders)
+        world.give(*[fact for order in orders for fact in world.fill(order)])
+        world.refresh()
+    assert world.pair.state is PairState.FLAT
+    assert world.pair.spending.month.other > 0, "what must leave spends no budget"
+    assert not world.placed(), "nothing is entered again"
+
+
+def test_an_exit_by_age_goes_on_although_the_reason_to_enter_stands() -> None:
+    world = Settled(strategy=BOTH | {"hold_max_s": 3600.0, "clip_quote": D(2_000), "clip_interval_s": 1.0})
+    world.boot()
+    world.give(*past(RICH))
+    world.quote(60_000.0, 0.0)
+    for _ in range(20):
+        world.fill_all()
+        world.refresh()
+    assert world.pair.state is PairState.HEDGED
+    before = world.pair.long.position.qty
+    world.until(world.at_ns + 2 * HOUR_NS)
+    for _ in range(40):
+        orders = world.placed()
+        assert all(isinstance(order.why, ExitHold) for order in orders)
+        world.give(*[fact for order in orders for fact in world.fill(order)])
+        if not world.pair.short.position.qty:
+            break
+        world.refresh()
+    assert not world.pair.short.position.qty
+    assert before * 60_000 > 6_000, "the premise: it took several clips"

@@ -12,7 +12,7 @@ from bot.core.decide import candidates, sizing
 from bot.core.decide.draft import Decided, Draft
 from bot.core.decide.idle import Idle, of_hold
 from bot.core.decide.room import leg_room_quote
-from bot.model.commands import AnyWhy, CancelOrder, Deleverage, Flatten
+from bot.model.commands import AnyWhy, CancelOrder, Deleverage, ExitEnd, ExitHold, Flatten
 from bot.model.config import Config
 from bot.model.ids import PairName
 from bot.model.index import Wallet
@@ -58,8 +58,9 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | I
 
 def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
     """Leave, bring the hedge back, or add a clip, in this order."""
-    if watch.effective_mode(store, pair) is Mode.FLATTENING:
-        return _exit(store, config, pair, at_ns)
+    force = _force(store, pair, at_ns)
+    if force is not None:
+        return _leave_by_force(store, config, pair, at_ns, force)
     blind = next((hold for hold in watch.holds(store, at_ns, pair) if hold.code in BLIND), None)
     found = of_hold(blind) if blind is not None else signals.leave(store, config, pair, at_ns)
     if not isinstance(found, Idle):
@@ -76,19 +77,15 @@ def _deleverage(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided
     """The next clip that a pair gives to a wallet that is too close to liquidation; ``None`` where no wallet
     asks for one, or all of the pair goes anyway."""
     asked = deleverage.giving(store, pair)
-    is_leaving = watch.effective_mode(store, pair) is Mode.FLATTENING
-    if asked is None or is_leaving or pair.state not in (PairState.HEDGED, PairState.EXITING):
+    if asked is None or pair.state not in (PairState.HEDGED, PairState.EXITING):
+        return None
+    if _force(store, pair, at_ns) is not None:
         return None
     wallet, why = asked
     giver, passed = _giver(store, config, wallet, at_ns, why)
     if giver is not None and giver != pair.spec.name and pair.spec.name not in passed:
         return Idle("deleveraging", giver)
-    if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
-        return Idle("deleveraging")
-    found = candidates.leave(store, config, pair, at_ns, why, forced=True)
-    if isinstance(found, Idle) and pair.naked_ns:
-        return candidates.repair(store, config, pair, at_ns)
-    return found
+    return _leave_by_force(store, config, pair, at_ns, why)
 
 
 def _giver(
@@ -190,30 +187,43 @@ def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
     return whole if together or isinstance(whole, Idle) else draft.admitted(1)
 
 
+def _force(store: Store, pair: Pair, at_ns: int) -> Flatten | ExitEnd | None:
+    """Why all of a pair goes whatever it costs: FLATTENING, or a leg that ends."""
+    if watch.effective_mode(store, pair) is Mode.FLATTENING:
+        return Flatten(store.mode_reason or pair.mode_reason)
+    return signals.ends_within(store, pair, at_ns)
+
+
+def _leave_by_force(store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy) -> Decided | Idle:
+    """A clip of an exit by force; what cannot leave is hedged meanwhile."""
+    if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
+        return Idle("clip_interval")
+    group = candidates.leave(store, config, pair, at_ns, why, forced=True)
+    if isinstance(group, Idle) and pair.naked_ns:
+        return candidates.repair(store, config, pair, at_ns)
+    return group
+
+
 def _exit(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
-    """The next clip of an exit under way.  It goes on until the legs are gone, unless the reason to enter has
-    come back: then it is left alone, and the pair is HEDGED again after a while."""
-    mode = watch.effective_mode(store, pair)
-    if mode is Mode.FLATTENING:
-        if at_ns - pair.clip_ns < pairs.exit_pause_ns(pair):
-            return Idle("clip_interval")
-        why: AnyWhy = Flatten(store.mode_reason or pair.mode_reason)
-        group = candidates.leave(store, config, pair, at_ns, why, forced=True)
-        if isinstance(group, Idle) and pair.naked_ns:  # what cannot leave is hedged meanwhile
-            return candidates.repair(store, config, pair, at_ns)
-        return group
+    """The next clip of an exit under way.  It goes on until the legs are gone.  One by signal is left alone
+    where the reason to enter has come back, and the pair is HEDGED again after a while."""
+    force = _force(store, pair, at_ns)
+    if force is not None:
+        return _leave_by_force(store, config, pair, at_ns, force)
     if at_ns - pair.clip_ns < config.strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
-    if not isinstance(signals.entry(store, config, pair, at_ns), Idle):
-        return Idle("exit_withdrawn")
     signal = signals.leave(store, config, pair, at_ns)
-    if not isinstance(signal, Idle):
-        return _leave(store, config, pair, at_ns, signal)
-    if pair.why is None:
-        return signal
-    if isinstance(pair.why, Deleverage):  # the wallet is inside its limits: what is left is held
+    if isinstance(signal, Idle):
+        if pair.why is None:
+            return signal
+        why = pair.why
+    else:
+        why = signal
+    if not isinstance(why, ExitHold) and not isinstance(signals.entry(store, config, pair, at_ns), Idle):
+        return Idle("exit_withdrawn")
+    if isinstance(why, Deleverage):  # the wallet is inside its limits: what is left is held
         return Idle("deleveraged")
-    return _leave(store, config, pair, at_ns, pair.why)
+    return _leave(store, config, pair, at_ns, why)
 
 
 def _leave(store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy) -> Decided | Idle:
