@@ -14,7 +14,7 @@ from tests.virtual.story import Story
 
 STEPS = 75  # of a life: all clips of an entry and of the exit that follows
 CLIP = 20  # of them: start, and one clip
-CANCEL = 32  # the first step after the second clip, if a stop comes then
+CANCEL = 35  # the last step before the row of the cancel, if a stop comes in the second clip
 RECOVERY = 12
 SECONDS = 45.0
 

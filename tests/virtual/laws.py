@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from adapters.rehearsal.faults import EVERY_MARKET, FAULTS, Fault, parse
+from adapters.rehearsal.faults import FAULTS, Fault, parse
 from bot.model.config import Config
 from bot.model.facts import ModeOrdered
 from bot.model.ids import AccountId
@@ -92,13 +92,8 @@ def modes_after(script: tuple[Fault, ...], is_aimed: bool) -> tuple[Mode, ...]:
 
 
 def _most_bound(script: Iterable[Fault]) -> Mode:
-    modes = [AFTER.get(fault.name, _PLAIN).mode for fault in script if not _is_unnoticed(fault)]
+    modes = [AFTER.get(fault.name, _PLAIN).mode for fault in script]
     return max(modes, key=lambda mode: mode.rank, default=Mode.ACTIVE)
-
-
-def _is_unnoticed(fault: Fault) -> bool:
-    """A futures account that is begun anew is a difference for a person, which latches nothing."""
-    return fault.name == "reset" and fault.market not in (EVERY_MARKET, "spot")
 
 
 def _deaf(script: tuple[Fault, ...]) -> bool:
