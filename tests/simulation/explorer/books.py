@@ -64,6 +64,7 @@ class Books:
         self.fee_in = fee_in
         self.missing: dict[InstrumentId, Decimal] = {}  # coins that somebody else took, and may give back
         self.by_hand: dict[InstrumentId, Decimal] = {}  # contracts that somebody else closed, signed
+        self.coins_by_hand: dict[InstrumentId, Decimal] = {}  # what they earned or lost of their margin asset
         self.trades = 0
 
     def account(self, name: InstrumentId) -> Account:
@@ -107,7 +108,10 @@ class Books:
     def close_by_hand(self, name: InstrumentId, qty: Decimal, price: Decimal) -> None:
         """Somebody else closes ``qty`` > 0 contracts: no execution is ever told."""
         side = Side.BUY if self.positions[name].qty < 0 else Side.SELL
+        wallet, asset = self.account(name).wallet, self.instruments[name].margin_asset
+        before = wallet.get(asset, ZERO)
         self._post(name, side, qty, price)
+        self.coins_by_hand[name] = self.coins_by_hand.get(name, ZERO) + wallet.get(asset, ZERO) - before
         self.by_hand[name] = self.by_hand.get(name, ZERO) + qty * side.sign
 
     def _post(self, name: InstrumentId, side: Side, qty: Decimal, price: Decimal) -> tuple[Decimal, str]:

@@ -29,6 +29,7 @@ class Measure:
         self.strategy = strategy
         self.quotes: tuple[Book, Book] = (market.books[plan.long.id], market.books[plan.short.id])
         self.coin_start: dict[str, float] = {one.id: self._coins(one) for one in plan.legs}
+        self.hand_start: dict[str, float] = dict.fromkeys(self.coin_start, 0.0)
         self.carried = 0.0  # coins that inverse legs earned or lost before the pair was last flat
 
     def instrument(self, leg: int) -> Instrument:
@@ -45,11 +46,17 @@ class Measure:
     def _coins(self, one: Instrument) -> float:
         return float(self.books.accounts[one.account].wallet.get(one.base, ZERO)) if one.inverse else 0.0
 
-    def leg_base(self, leg: int, given_back: bool = False) -> float:
-        """A leg's delta in base currency, coins that an inverse one earned included."""
+    def _coins_by_hand(self, one: Instrument) -> float:
+        return float(self.books.coins_by_hand.get(one.id, ZERO)) if one.inverse else 0.0
+
+    def leg_base(self, leg: int, given_back: bool = False, by_hand: bool = True) -> float:
+        """A leg's delta in base currency, coins that an inverse one earned included; ``by_hand``: with those
+        that it earned when somebody else closed it, which come like a transfer."""
         one, held = self.instrument(leg), self.held(leg, given_back)
         if one.inverse:
             earned = self._coins(one) - self.coin_start[one.id]
+            if not by_hand:
+                earned -= self._coins_by_hand(one) - self.hand_start[one.id]
             return float(self.books.positions[one.id].cost) + earned
         return held * float(one.contract_size)
 
@@ -57,8 +64,9 @@ class Measure:
         """The pair's delta; of the readings that are defensible the one that is closest to zero."""
         readings = []
         for given_back in (False, True) if self._is_missing() else (False,):
-            sum_base = self.leg_base(0, given_back) + self.leg_base(1, given_back)
-            readings += [sum_base, sum_base + self.carried]
+            for by_hand in (False, True):
+                sum_base = sum(self.leg_base(leg, given_back, by_hand) for leg in (0, 1))
+                readings += [sum_base, sum_base + self.carried]
             if any(
                 one.inverse for one in self.plan.legs
             ):  # contracts at their price, earned coins left aside
@@ -161,7 +169,7 @@ class Measure:
             if one.inverse:
                 now = self._coins(one)
                 self.carried += now - self.coin_start[one.id]
-                self.coin_start[one.id] = now
+                self.coin_start[one.id], self.hand_start[one.id] = now, self._coins_by_hand(one)
 
 
 def _worth(one: Instrument, qty: float, price: float) -> float:
