@@ -17,7 +17,7 @@ from bot.model.facts import (
     Transferred,
     VenueReset,
 )
-from bot.model.ids import AccountId, account_of
+from bot.model.ids import AccountId, InstrumentId, account_of
 from bot.model.instrument import Instrument, Position, Side, after_fill, fill_cost
 from bot.model.ledger import Attribution
 from bot.model.money import COIN_QUANTUM, ZERO, divide
@@ -204,13 +204,7 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
         }
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
     else:
-        shrunk = is_whole and shortfall.is_settled(store, account, fact)
-        account.adopted = tuple(account.shrunk) if shrunk else ()
-        if account.adopting or shrunk:
-            account.begun_ns = fact.venue_ns
-            ledger.adopted(store, fact.account, fact.balances, fact.positions)
-            _adopt_legs(store, account, fact)
-            account.shrunk = {}
+        _take_over(store, account, fact, is_whole)
     account.adopting = ""
     shortfall.measure(store, account, fact, unsaid)
     account.differences = recon.compare(store, account, fact)
@@ -224,20 +218,47 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
                 market.known_trade_id = market.trade_id
 
 
-def _adopt_legs(store: Store, account: Account, fact: AccountReported) -> None:
-    """Pairs hold no more than the account that was taken over does, baseline left aside."""
+def _take_over(store: Store, account: Account, fact: AccountReported, is_whole: bool) -> None:
+    """What an operator, the venue or two equal reports said of an account becomes ours."""
+    taken = shortfall.settled(store, account, fact) if is_whole else ()
+    account.adopted = taken
+    if account.adopting or (is_whole and shortfall.is_whole(store, account, fact, taken)):
+        account.begun_ns = fact.venue_ns
+        ledger.adopted(store, fact.account, fact.balances, fact.positions)
+        _adopt_contracts(store, account, fact, tuple(store.markets))
+        _adopt_coins(store, account, fact)
+        account.shrunk, account.wallet_owed = {}, False
+    elif taken:
+        held = {each.instrument: Position(each.qty, each.cost) for each in fact.positions}
+        for name in taken:
+            ledger.adopted_contract(store, name, held.get(name, Position()))
+            del account.shrunk[name]
+        _adopt_contracts(store, account, fact, taken)
+        account.wallet_owed = True
+
+
+def _adopt_contracts(
+    store: Store, account: Account, fact: AccountReported, names: tuple[InstrumentId, ...]
+) -> None:
+    """Pairs hold no more of these contracts than the account does, baseline left aside."""
     held = {each.instrument: Position(each.qty, each.cost) for each in fact.positions}
+    for name in names:
+        listed = store.markets[name].instrument
+        if listed.account != account.id or listed.is_spot:
+            continue
+        stands = held.get(name, Position())
+        ours = stands.qty - account.baseline_positions.get(name, Position()).qty
+        for leg, position in ownership.divided(store, listed, Position(ours, stands.cost)):
+            if position.qty != leg.position.qty:
+                leg.position = position
+
+
+def _adopt_coins(store: Store, account: Account, fact: AccountReported) -> None:
+    """Pairs hold no more coins than the account does, baseline left aside."""
     coins = {
         asset: max(ZERO, amount - (account.baseline or {}).get(asset, ZERO))
         for asset, amount in fact.balances.items()
     }
-    for name, listed in store.markets.items():
-        if listed.instrument.account == account.id and not listed.instrument.is_spot:
-            stands = held.get(name, Position())
-            ours = stands.qty - account.baseline_positions.get(name, Position()).qty
-            for leg, position in ownership.divided(store, listed.instrument, Position(ours, stands.cost)):
-                if position.qty != leg.position.qty:
-                    leg.position = position
     for pair in store.pairs.values():
         for leg in pair.legs:
             market = store.markets.get(leg.instrument)

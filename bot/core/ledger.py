@@ -172,10 +172,14 @@ def adopted(
     held = {each.instrument: Position(each.qty, each.cost) for each in positions}
     known = [name for name in ledger.positions if account_of(name) == account]
     for name in dict.fromkeys((*known, *held)):
-        if name not in store.markets:
-            continue
-        gone, come = ledger.positions.get(name, Position()), held.get(name, Position())
-        ledger.positions[name] = come
+        adopted_contract(store, name, held.get(name, Position()))
+
+
+def adopted_contract(store: Store, name: InstrumentId, come: Position) -> None:
+    """Take a venue's statement of one contract over: what it was worth beyond ours was moved in or out."""
+    if name in store.markets:
+        ledger = store.ledger
+        gone, ledger.positions[name] = ledger.positions.get(name, Position()), come
         ledger.total.transfers += _worth(store, name, come) - _worth(store, name, gone)
 
 

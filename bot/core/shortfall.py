@@ -3,7 +3,8 @@
 Somebody closes a contract by hand, or the venue deleverages it and nobody tells.  The position is the
 venue's truth, so the account is asked again at once, executions included.  What they do not explain is
 taken over at the second equal report.  Coins that are missing are never taken over: nobody knows whose they
-were.  They only bound what is sold.
+were.  They only bound what is sold.  While orders work elsewhere on the account, the contracts alone are
+taken over, and the wallet follows once it is quiet.
 
 Part of `bot.core.fold`.  What must stay true: what grew or turned is never taken over, and nothing is while
 an order of ours may explain it.
@@ -50,27 +51,37 @@ def _lacking(ours: Decimal, venues: Decimal) -> Decimal:
     return abs(ours)
 
 
-def is_settled(store: Store, account: Account, report: AccountReported) -> bool:
-    """Whether this report repeats what the one before it lacked, and contracts lack it alone: then it is
-    taken over.  Remembers what this one lacks for the next."""
+def settled(store: Store, account: Account, report: AccountReported) -> tuple[InstrumentId, ...]:
+    """The contracts that shrank, in which no order of ours lives, and of which this report repeats what the
+    one before it said: they are taken over.  Remembers what this one says for the next."""
+    held = {each.instrument: each.qty for each in report.positions}
+    working = [order.instrument for order in live_orders(store)]
+    before, account.shrunk = account.shrunk, {}
+    for name, position in store.ledger.positions.items():
+        venue = held.get(name, ZERO)
+        if account_of(name) != report.account or name in working or not _lacking(position.qty, venue):
+            continue
+        if venue == 0 or (venue > 0) == (position.qty > 0):
+            account.shrunk[name] = venue
+    return tuple(name for name, venue in account.shrunk.items() if before.get(name) == venue)
+
+
+def is_whole(
+    store: Store, account: Account, report: AccountReported, taken: tuple[InstrumentId, ...]
+) -> bool:
+    """Whether the wallet is taken over with the contracts: no order of ours works on it, and nothing but
+    ``taken``, or what was taken over before, differs."""
     held = {each.instrument: each.qty for each in report.positions}
     ours = {
         name: position.qty
         for name, position in store.ledger.positions.items()
         if account_of(name) == report.account
     }
-    shrunk: dict[InstrumentId, Decimal] = {}
-    for name in dict.fromkeys((*ours, *held)):
-        venue, home = held.get(name, ZERO), ours.get(name, ZERO)
-        if venue == home:
-            continue
-        if abs(venue) > abs(home) or (venue != 0 and (venue > 0) != (home > 0)):
-            shrunk = {}
-            break
-        shrunk[name] = venue
-    before, account.shrunk = account.shrunk, shrunk
-    working = any(account_of(order.instrument) == report.account for order in live_orders(store))
-    return bool(shrunk) and shrunk == before and not working
+    if any(account_of(order.instrument) == report.account for order in live_orders(store)):
+        return False
+    if any(held.get(name, ZERO) != ours.get(name, ZERO) for name in (*ours, *held) if name not in taken):
+        return False
+    return bool(taken) or account.wallet_owed
 
 
 def position_seen(store: Store, at_ns: int, account: Account, fact: PositionSeen) -> None:

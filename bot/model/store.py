@@ -225,6 +225,7 @@ class Account(Struct):
     openings_held_ns: int = 0  # until when, since those were too many
     fee_coin: str = ""  # that fees are paid from and nothing else here is traded in
     fee_coin_hours: dict[int, Decimal] = field(default_factory=dict)  # what they took of it in a day
+    wallet_owed: bool = False  # contracts were taken over, and the wallet that closed them was not yet
     deleveraged: dict[str, Deleveraged] = field(default_factory=dict)  # by margin asset; free ones are absent
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
+from bot.core import views
 from bot.model.commands import PlaceOrder, QueryAccount, RaiseAlert, SetMode
 from bot.model.facts import AccountReported, OrderRejected, PositionHeld, PositionSeen
-from bot.model.ids import AccountId
+from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.instrument import Position, Side
 from bot.model.money import ZERO
-from bot.model.pair import Mode, PairState, Role
+from bot.model.pair import Mode, PairSpec, PairState, Role
 from risk.exposure import tolerance_base
 from tests.core.way_out import FLATTEN, D, beat, delta_of, is_hedged, pair_of, play, steady
-from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged
+from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, make_config
 
 
 def close_by_hand(world: World, left: Decimal) -> None:
@@ -61,6 +63,38 @@ def test_a_contract_closed_by_hand_is_taken_over_at_the_second_equal_report(shor
     assert is_hedged(world)
     assert pair_of(world).short.position.qty == left
     assert pair_of(world).state is (PairState.HEDGED if left else PairState.FLAT)
+
+
+def test_a_contract_is_taken_over_while_orders_of_another_pair_live_and_the_wallet_follows() -> None:
+    eth = [InstrumentId(f"binance:{market}:ETHUSDT") for market in ("spot", "usdm")]
+    config = make_config()
+    pairs = (*config.pairs, PairSpec(PairName("ETH"), eth[0], eth[1], D(50_000)))
+    world = World(msgspec.structs.replace(config, pairs=pairs))
+    world.boot()
+    world.give(*[world.book(name, 2_500.0, 2_500.0) for name in eth])
+    world.quote(60_000.0, 0.0)
+    world.quote(60_000.0, 20.0)
+    world.fill_all()
+    world.give(*[world.book(name, price, price) for name, price in zip(eth, (2_500.0, 2_510.0), strict=True)])
+    other = world.placed()
+    assert [order.pair for order in other] == ["ETH", "ETH"], "the premise: they live on both accounts"
+    account = world.instruments[1].account
+    close_by_hand(world, ZERO)
+    world.wallets[account]["USDT"] -= 7  # what it cost whoever closed it
+    world.give(world.report(account))
+    assert pair_of(world).short.position != Position()
+    world.give(world.report(account))
+    assert pair_of(world).short.position == Position()
+    assert [(one.pair, one.side) for one in world.placed()] == [(BTC, Side.SELL)]
+    assert pair_of(world).mode is Mode.PAUSED
+    cash = world.store.ledger.cash[account]["USDT"]
+    assert world.store.accounts[account].differences == (f"USDT: venue {(cash - 7).normalize()}, ledger {cash.normalize()}",)
+    world.give(*[fact for order in other for fact in world.fill(order)])
+    world.give(world.report(account))
+    assert world.store.accounts[account].reconciled
+    assert not world.store.accounts[account].wallet_owed
+    assert world.store.pairs[PairName("ETH")].short.position.qty == other[1].qty * -1
+    assert views.residual(world.store) == 0
 
 
 @pytest.mark.parametrize("turned", ["-0.5", "0.1"])
