@@ -27,7 +27,17 @@ def exit_hold(store: Store, at_ns: int, instrument_id: InstrumentId) -> Hold | N
         return Hold("not_trading", f"{instrument_id} {market.status}")
     account = store.accounts.get(market.instrument.account)
     held = _account_hold(at_ns, market, account) if account is not None else None
-    return held or _book_hold(store, at_ns, market)
+    return held or _book_hold(store, at_ns, market, config_of(store).exit.feed_age_max_s)
+
+
+def doubt(store: Store, at_ns: int, instrument_id: InstrumentId) -> Hold | None:
+    """Why a book that is young enough to close by may yet not be the venue's: an order that was fruitless
+    was perhaps priced by the past."""
+    market = store.markets[instrument_id]
+    account = store.accounts.get(market.instrument.account)
+    if account is not None and Channel.MARKET in account.lost:
+        return Hold("channel_lost", f"{account.id} {Channel.MARKET.value}")
+    return _book_hold(store, at_ns, market, config_of(store).limits.feed_age_max_s)
 
 
 def _account_hold(at_ns: int, market: Market, account: Account) -> Hold | None:
@@ -40,8 +50,8 @@ def _account_hold(at_ns: int, market: Market, account: Account) -> Hold | None:
     return None
 
 
-def _book_hold(store: Store, at_ns: int, market: Market) -> Hold | None:
-    name, age_max_s = market.instrument.id, config_of(store).exit.feed_age_max_s
+def _book_hold(store: Store, at_ns: int, market: Market, age_max_s: float) -> Hold | None:
+    name = market.instrument.id
     if market.ended:
         return Hold("feed_ended", name)
     if market.gapped:

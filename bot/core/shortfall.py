@@ -18,7 +18,9 @@ from bot.model.facts import AccountReported, PositionSeen
 from bot.model.ids import InstrumentId, account_of
 from bot.model.instrument import Position
 from bot.model.money import COIN_QUANTUM, ZERO
-from bot.model.store import Account, Order, Store, live_orders
+from bot.model.store import Account, Order, Pair, Store, live_orders
+
+SETTLING_NS = 15_000_000_000  # within which what shrank is taken over, where the venue answers
 
 
 def measure(store: Store, account: Account, report: AccountReported, unsaid: tuple[str, ...]) -> None:
@@ -82,6 +84,22 @@ def is_whole(
     if any(held.get(name, ZERO) != ours.get(name, ZERO) for name in (*ours, *held) if name not in taken):
         return False
     return bool(taken) or account.wallet_owed
+
+
+def unsettled(store: Store, pair: Pair, at_ns: int) -> InstrumentId | None:
+    """The contract of a pair that shrank at the venue and is about to be taken over, so that both legs are
+    not traded in a ratio that is no more; ``None`` where there is none, or nobody has answered for long."""
+    for leg in pair.legs:
+        account = store.accounts.get(account_of(leg.instrument))
+        market = store.markets.get(leg.instrument)
+        if account is None or market is None or market.instrument.is_spot:
+            continue
+        ours = store.ledger.positions.get(leg.instrument, Position()).qty
+        venues = account.positions.get(leg.instrument, Position()).qty
+        asked_ns = max(account.doubted_ns, account.reported_ns)
+        if _lacking(ours, venues) and venues * ours >= 0 and at_ns - asked_ns < SETTLING_NS:
+            return leg.instrument
+    return None
 
 
 def position_seen(store: Store, at_ns: int, account: Account, fact: PositionSeen) -> None:

@@ -13,7 +13,7 @@ from bot.model.facts import AccountReported, OrderRejected, PositionHeld, Positi
 from bot.model.ids import AccountId, InstrumentId, PairName
 from bot.model.instrument import Position, Side
 from bot.model.money import ZERO
-from bot.model.pair import Mode, PairSpec, PairState, Role
+from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
 from risk.exposure import tolerance_base
 from tests.core.way_out import FLATTEN, D, beat, delta_of, is_hedged, pair_of, play, steady
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, make_config
@@ -88,13 +88,33 @@ def test_a_contract_is_taken_over_while_orders_of_another_pair_live_and_the_wall
     assert [(one.pair, one.side) for one in world.placed()] == [(BTC, Side.SELL)]
     assert pair_of(world).mode is Mode.PAUSED
     cash = world.store.ledger.cash[account]["USDT"]
-    assert world.store.accounts[account].differences == (f"USDT: venue {(cash - 7).normalize()}, ledger {cash.normalize()}",)
+    assert world.store.accounts[account].differences == (
+        f"USDT: venue {(cash - 7).normalize()}, ledger {cash.normalize()}",
+    )
     world.give(*[fact for order in other for fact in world.fill(order)])
     world.give(world.report(account))
     assert world.store.accounts[account].reconciled
     assert not world.store.accounts[account].wallet_owed
     assert world.store.pairs[PairName("ETH")].short.position.qty == other[1].qty * -1
     assert views.residual(world.store) == 0
+
+
+def test_flatten_waits_for_a_contract_that_shrank_and_no_longer_than_an_answer_may_take() -> None:
+    world = hedged(strategy={"clip_quote": D(2_000)})
+    world.quote(60_000.0, 0.0)
+    beat(world, *world.books(60_000.0, 0.0), after_s=5.0)
+    world.commands.clear()
+    left = world.positions[LINEAR].qty / 2
+    close_by_hand(world, left // D("0.001") * D("0.001"))
+    world.give(FLATTEN)
+    begun_ns = world.at_ns
+    while world.at_ns - begun_ns < 14 * 10**9:
+        assert not world.placed(), "both legs would go in a ratio that is no more"
+        assert pair_of(world).idle == "settling"
+        beat(world, *world.books(60_000.0, 0.0))
+    while world.at_ns - begun_ns < 18 * 10**9 and not (orders := world.placed()):
+        beat(world, *world.books(60_000.0, 0.0))
+    assert [order.purpose for order in orders] == [Purpose.EXIT, Purpose.EXIT], "nobody answers"
 
 
 @pytest.mark.parametrize("turned", ["-0.5", "0.1"])

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot.model.commands import NoteIdle, PlaceOrder
+from bot.model.commands import NoteIdle, PlaceOrder, RaiseAlert
 from bot.model.facts import (
     AccountSet,
     AnyFact,
@@ -94,6 +94,17 @@ def test_what_is_refused_goes_behind_the_next_and_rounds_pause_longer() -> None:
     world.give(InstrumentStatusSeen(LINEAR, "TRADING", world.at_ns))
     world.give(*world.books(60_000.0, 0.0), after_s=0.3)
     assert world.placed(), "what was forbidden may be allowed again: the round begins with the shortest pause"
+
+
+def test_repairs_priced_by_a_book_that_is_no_more_are_told_as_such() -> None:
+    world = half_entered(short_filled=True, strategy={"repair_attempts": 0})
+    for account in dict.fromkeys(one.account for one in world.instruments):
+        world.give(ChannelLost(account, Channel.MARKET, "closed"))
+    sent = play(world, 10, tuple, fills=lambda order: False)
+    assert len(sent) >= 3, "the premise: orders go, since the books are young enough to close by"
+    told = [one for one in world.commands if isinstance(one, RaiseAlert) and one.key == "venue_down:BTC"]
+    assert told[0].severity == "critical"
+    assert "market" in told[0].text
 
 
 @pytest.mark.parametrize("slippage", [0.0, 0.1])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot.core import pairs, views
+from bot.core import pairs, shortfall, views
 from bot.core.decide import pricing, sizing
 from bot.core.decide.draft import Decided, Draft, beyond_collar
 from bot.core.decide.idle import Idle, of_hold, of_kept
@@ -66,16 +66,21 @@ def repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
             paused = tries and at_ns - pair.repair_ns < PAUSE_NS
             return Idle("repair_pause") if paused else found
     if at_ns - pair.repair_ns < min(PAUSE_NS << min(pair.rounds, 20), LONGEST_PAUSE_NS):
-        return _exhausted(store, pair, allowed[0][0] is grow)
+        return _exhausted(store, pair, at_ns, [role for role, _ in allowed], grow)
     return allowed[0][1]
 
 
-def _exhausted(store: Store, pair: Pair, growing: bool) -> Idle:
-    """Everything was tried as often as it may be: what the venue said last."""
+def _exhausted(store: Store, pair: Pair, at_ns: int, tried: list[Role], grow: Role) -> Idle:
+    """Everything was tried as often as it may be: a book that may be of the past, or what the venue said
+    last."""
+    for role in tried:
+        doubt = needs.doubt(store, at_ns, pair.spec.instrument(role))
+        if doubt is not None:
+            return of_kept(doubt)
     for order in reversed(store.orders.values()):
         if order.pair == pair.spec.name:
             if order.state is OrderState.DEAD and not order.reason.startswith(REFUSED):
-                return Idle("restricted" if growing else "refused", order.reason)
+                return Idle("restricted" if tried[0] is grow else "refused", order.reason)
             break
     return Idle("repair_pause")
 
@@ -145,6 +150,9 @@ def leave(
     store: Store, config: Config, pair: Pair, at_ns: int, why: AnyWhy, *, forced: bool
 ) -> Decided | Idle:
     """The next clip of an exit: both legs judged and priced as one group, or neither goes."""
+    unsettled = shortfall.unsettled(store, pair, at_ns)
+    if unsettled is not None:
+        return Idle("settling", unsettled)
     held = [role for role in (Role.SHORT, Role.LONG) if not is_gone(store, pair.leg(role))]
     depths = {role: float("inf") for role in Role}
     for role in held:

@@ -73,7 +73,9 @@ class Excuses:
             case "stranded":
                 return any(measure.is_stranded(leg, self.bounds) for leg in legs)
             case "not_held":
-                return any(books.missing.get(one.id) for one in measure.plan.legs)
+                # coins that came back are known with the next answer about them
+                missing = any(books.missing.get(one.id) for one in measure.plan.legs)
+                return missing or any(one.mute for one in accounts)
             case "not_trading":
                 return not all(reach.orders_pass(leg, now_ns) for leg in legs)
             case "restricted":
