@@ -171,6 +171,15 @@ def order_delta_base(store: Store, order: Pending) -> Decimal:
     return fill_cost(market.instrument, order.signed_qty, price)
 
 
+def price_slack_base(store: Store, order: Pending) -> Decimal:
+    """By how much the delta of an inverse order differs between its limit and its mark, base currency."""
+    market = listed(store, order.instrument)
+    if not market.instrument.inverse or market.mark is None:
+        return ZERO
+    at_limit = fill_cost(market.instrument, order.signed_qty, order.price)
+    return abs(at_limit - fill_cost(market.instrument, order.signed_qty, market.mark))
+
+
 def kept_delta_base(store: Store, order: Pending) -> Decimal:
     """The same less the fee that spot pays in the coins it trades."""
     market = listed(store, order.instrument)

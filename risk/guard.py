@@ -45,6 +45,7 @@ from risk.exposure import (
     pending,
     pending_in,
     pending_of,
+    price_slack_base,
     sums,
     tolerance_base,
     venue_of,
@@ -185,8 +186,9 @@ def shrinks(store: Store, pair: Pair, everything: Sequence[Pending]) -> bool:
 
     Either every one of them works against the pair's delta, |delta| falls, and together with what is in
     flight the same way they do not carry it beyond zero by more than a lot of the coarser leg. Or both legs
-    fall, neither beyond zero, and |delta| does not grow by more than that lot: the legs fall in ratio. Or
-    nothing is left of either. Reducing one leg of a hedged pair alone is neither, so it opens.
+    fall, neither beyond zero, and |delta| does not grow by more than that lot and by what an inverse contract
+    is worth less at its limit than at its mark: the legs fall in ratio. Or nothing is left of either.
+    Reducing one leg of a hedged pair alone is neither, so it opens.
     ``everything`` comes from `exposure.pending`.
     """
     asked = [order for order in everything if order.group_ns == UNDER_TEST]
@@ -203,7 +205,8 @@ def shrinks(store: Store, pair: Pair, everything: Sequence[Pending]) -> bool:
         if against <= abs(delta) + lot:
             return True
     both = all(any(order.role is leg.role for order in asked) for leg in pair.legs)
-    in_ratio = both and abs(left) <= abs(delta) + lot
+    slack = sum((price_slack_base(store, order) for order in asked), ZERO)
+    in_ratio = both and abs(left) <= abs(delta) + lot + slack
     return (in_ratio or _closes(store, pair, asked)) and _reduces(pair, everything)
 
 

@@ -305,7 +305,7 @@ def _in_order(store: Store, index: Index, names: dict[PairName, None]) -> list[P
 
 def _is_gone(store: Store, pair: Pair) -> bool:
     """Flat, with nothing left that could make it otherwise."""
-    return pair.state is PairState.FLAT and not live_orders_of(store, pair)
+    return pair.state is PairState.FLAT and not pair.naked_ns and not live_orders_of(store, pair)
 
 
 def _settled_delta(store: Store, index: Index, book: Totals, at_ns: int) -> Decimal:

@@ -25,6 +25,7 @@ from bot.model.facts import (
     ModeOrdered,
     OrderExpired,
     OrderRejected,
+    OrderUncertain,
     Throttled,
     Tick,
 )
@@ -36,6 +37,7 @@ from tests.core.way_out import (
     FLATTEN,
     WIDE,
     D,
+    beat,
     delta_of,
     flatten,
     half_entered,
@@ -44,7 +46,7 @@ from tests.core.way_out import (
     play,
     steady,
 )  # fmt: skip
-from tests.core.world import LINEAR, SECOND_NS, SPOT, World, hedged, make_config
+from tests.core.world import INVERSE, LINEAR, SECOND_NS, SPOT, World, hedged, make_config
 
 # --- a leg is missing -------------------------------------------------------------------------------------
 
@@ -195,6 +197,24 @@ def test_a_group_beyond_its_collar_waits_whole_while_the_collar_doubles(
         assert pair_of(world).idle == "beyond_exit_collar"
 
 
+def test_an_inverse_contract_far_above_its_mark_leaves_with_its_coins() -> None:
+    world = hedged(INVERSE)
+    price = 60_000.0 * 1.036
+
+    def books() -> tuple[AnyFact, ...]:
+        return (
+            world.mark(INVERSE, D(61_080), D(60_000)),
+            world.book(SPOT, 60_000.0, 60_001.0), world.book(INVERSE, price - 0.1, price, size_base=0.12),
+        )  # fmt: skip
+
+    world.give(*books(), FLATTEN)
+    world.commands.clear()
+    sent = play(world, 60, books)
+    assert len([order for order in sent if order.role is Role.SHORT]) >= 2, "the premise: more than one clip"
+    assert pair_of(world).state is PairState.FLAT
+    assert not [one for one in world.commands if isinstance(one, NoteIdle) and one.reason == "guard_mode"]
+
+
 def test_an_exit_by_signal_waits_at_its_normal_collar() -> None:
     world = marked(strategy={"exit_gap_bps": 500.0, "entry_gap_bps": 600.0})
     play(world, 2, lambda: squeezed(world, 0.0))
@@ -319,3 +339,17 @@ def test_what_shrinks_may_take_an_older_book(age_s: int, leaves: bool) -> None:
     world.give(Tick({SPOT: now, LINEAR: old_ns}, {}), after_s=float(age_s))
     world.give(world.book(SPOT, 60_000.0, 60_000.0), FLATTEN)
     assert bool(world.placed()) is leaves
+
+
+def test_an_order_that_nobody_vouches_for_is_told_although_the_legs_look_hedged() -> None:
+    world = hedged()
+    world.give(FLATTEN)
+    orders = world.placed()
+    world.give(*[OrderUncertain(order.client_id, "deadline") for order in orders])
+    for _ in range(9):
+        beat(world, *world.books(60_000.0, 0.0))
+    key = "unanswered:BTC"
+    assert key not in [one.key for one in world.commands if isinstance(one, RaiseAlert)]
+    for _ in range(6):
+        beat(world, *world.books(60_000.0, 0.0))
+    assert key in [one.key for one in world.commands if isinstance(one, RaiseAlert)]

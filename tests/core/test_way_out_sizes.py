@@ -142,6 +142,39 @@ def test_the_table_asks_for_no_more_than_the_fuse_lets_pass() -> None:
     assert pair_of(world).state is PairState.FLAT
 
 
+def test_the_least_clip_is_whole_lots_of_the_coarser_leg() -> None:
+    """Coins that must be worth 200 go with contracts of 100: three of them, not two."""
+    world = hedged(INVERSE)
+    spot = msgspec.structs.replace(world.instruments[0], notional_min=D(200))
+    thin = (
+        world.book(SPOT, 60_000.0, 60_000.0, size_base=0.0045),
+        world.book(INVERSE, 60_000.0, 60_000.0, size_base=0.0045),
+    )
+    world.give(InstrumentListed(spot), *thin, after_s=2.0)
+    world.commands.clear()
+    world.give(FLATTEN)
+    legs = {order.role: order for order in world.placed()}
+    assert legs[Role.SHORT].qty == 3
+    assert legs[Role.LONG].qty * 60_000 > 200
+
+
+def test_dust_that_can_be_traded_again_is_closed_before_a_flat_pair_is_halted() -> None:
+    world = hedged()
+    coarse = msgspec.structs.replace(world.instruments[0], lot=D("0.0009"), qty_min=D("0.0009"))
+    world.give(InstrumentListed(coarse), FLATTEN, after_s=2.0)
+    play(world, 5, steady(world))
+    rest = pair_of(world).long.position.qty
+    assert 10 < rest * 60_000 < 25, "the premise: less than a lot is left"
+    assert world.store.mode is Mode.HALTED
+    world.give(ModeOrdered("*", Mode.ACTIVE, "kay", "again"))
+    world.commands.clear()
+    world.give(InstrumentListed(world.instruments[0]), FLATTEN, after_s=2.0)
+    assert world.store.mode is Mode.FLATTENING
+    play(world, 10, steady(world))
+    assert world.store.mode is Mode.HALTED
+    assert pair_of(world).long.position.qty * 60_000 < 1
+
+
 # --- coins ------------------------------------------------------------------------------------------------
 
 

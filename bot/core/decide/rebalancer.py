@@ -25,6 +25,7 @@ from risk.exposure import pair_delta_base
 from risk.guard import Refused
 
 BLIND = ("stale_feed", "gap", "no_book", "crossed_book", "feed_ended")  # no signal is read from such a book
+UNANSWERED_NS = 10_000_000_000  # an order that nobody vouches for may have left a pair naked
 RETRY_PAUSE_NS = 1_000_000_000  # before an order whose cancel was refused is cancelled again
 
 
@@ -124,7 +125,7 @@ def _in_flight(store: Store, pair: Pair, live: list[Order], at_ns: int) -> Decid
     elif store.stopping:
         why = "stopping"
     else:
-        return Idle("in_flight")
+        return _waiting(pair, live, at_ns)
     # an order whose cancel was refused is asked about before it is cancelled again
     resting = tuple(
         CancelOrder(order.client_id, order.instrument, why)
@@ -135,8 +136,18 @@ def _in_flight(store: Store, pair: Pair, live: list[Order], at_ns: int) -> Decid
     if resting:
         verdict = guard.admit(store, at_ns, resting)
         return Idle("in_flight") if isinstance(verdict, Refused) else verdict
-    unanswered = [order.client_id for order in live if order.state is OrderState.UNCERTAIN]
-    return Idle("unanswered", " ".join(unanswered)) if unanswered and pair.naked_ns else Idle("in_flight")
+    return _waiting(pair, live, at_ns)
+
+
+def _waiting(pair: Pair, live: list[Order], at_ns: int) -> Idle:
+    """What a pair waits for while its orders live: where nobody vouches for one, that is told."""
+    unanswered = [
+        order.client_id
+        for order in live
+        if (order.state is OrderState.UNCERTAIN and pair.naked_ns)
+        or (order.state is not OrderState.OPEN and at_ns - order.state_ns > UNANSWERED_NS)
+    ]
+    return Idle("unanswered", " ".join(unanswered)) if unanswered else Idle("in_flight")
 
 
 def _halted(store: Store, pair: Pair) -> Idle:

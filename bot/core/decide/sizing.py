@@ -8,6 +8,7 @@ fee that is kept back in base currency is bought along.
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 from msgspec import Struct
@@ -27,7 +28,6 @@ LEAST_MARGIN = Decimal(
     "1.2"
 )  # over the minimum: more than an order's margin, so that a lot less still passes
 LAST_CLIP = 1.5  # an exit of less than this many clips is one clip: no crumb is left to trade
-LADDER_SHARE = 0.5  # of the least order that a ladder must hold
 ROUNDING = 1.0 + 1e-9  # what a comparison of two floats may be apart
 
 
@@ -160,11 +160,12 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
         for leg, most in ((pair.long, long_most), (pair.short, short_most))
     ):
         return "stranded"
-    # the least order may be larger than its ladder, to a degree: what is not filled is hedged again
     least_base = max(_least_base(long), _least_base(short))
-    wanted_base = max(min(clip_base, depth_base, whole_base), least_base)
-    if depth_base < least_base * LADDER_SHARE:
+    if depth_base < least_base:
         return "thin_book"
+    coarse_base = max(long.lot_base, short.lot_base)
+    least_base = math.ceil(least_base / coarse_base / ROUNDING) * coarse_base * ROUNDING
+    wanted_base = max(min(clip_base, depth_base, whole_base), least_base)
     if not rests and whole_base - wanted_base < least_base * ROUNDING:
         # the rest must be tradable, in both legs
         wanted_base = whole_base - least_base if whole_base > 2.0 * least_base * ROUNDING else whole_base

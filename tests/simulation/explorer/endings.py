@@ -98,12 +98,15 @@ class Ending:
         clips = math.ceil(largest / (clip * min(1.0, world.scenario.last_depth)))
         closing = float(fuse.closing_notional_per_min_quote)
         minutes = math.ceil(max(0.0, gross + world.judge.closed_quote(world.now_ns) - closing) / closing)
+        squeezed = (
+            clips if self.kind == "squeeze" else 1
+        )  # a fill resets the collar, and the next clip waits anew
         return (
             60.0
             + fuse.deadline_s
             + 2 * strategy.receive_window_s
             + 2 * strategy.reask_s
-            + 5 * world.bounds.collar_steps
+            + 5 * world.bounds.collar_steps * squeezed
             + clips * (1.0 + world.venue.longest_s)
             + 60 * minutes
             + max(

@@ -66,7 +66,7 @@ class Excuses:
         match code:
             case "venue_down":
                 lost = any(one.lost or one.mute or now_ns < one.throttled_ns for one in accounts)
-                return lost or any(reach.is_blind(leg) for leg in legs)
+                return lost or any(reach.is_blind(leg) or reach.is_thin(leg) for leg in legs)
             case "beyond_exit_collar":
                 bps = self.bounds.collar_bps
                 return any(reach.is_beyond(leg, side, bps, now_ns) for leg in legs for side in Side)

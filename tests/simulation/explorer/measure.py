@@ -153,10 +153,15 @@ class Measure:
         )
 
     def rest_quote(self) -> float:
-        """The larger of what both legs still hold of coins, quote currency."""
+        """The larger of what both legs still hold of coins, those that somebody else took left aside, quote
+        currency."""
+        spot = [leg for leg in (0, 1) if self.instrument(leg).is_spot]
         return max(
-            abs(self.held(leg)) * self.quotes[leg].mid if self.instrument(leg).is_spot else 0.0
-            for leg in (0, 1)
+            (
+                min(abs(self.held(leg, given)) for given in (False, True)) * self.quotes[leg].mid
+                for leg in spot
+            ),
+            default=0.0,
         )
 
     def settle(self, bounds: Bounds) -> None:
@@ -194,6 +199,14 @@ class Reach:
     def is_blind(self, leg: int) -> bool:
         one, quote = self.measure.instrument(leg), self.measure.quotes[leg]
         return quote.is_blind or Channel.MARKET in self.measure.books.accounts[one.account].lost
+
+    def is_thin(self, leg: int) -> bool:
+        """A side of the ladder holds less than the least order, in lots of the coarser leg."""
+        one, quote = self.measure.instrument(leg), self.measure.quotes[leg]
+        least = max(float(one.qty_min) * self.measure.per_qty(leg), self.measure.lot_base())
+        if not one.inverse:
+            least = max(least, float(one.notional_min) * MINIMUM * SLACK / quote.mid)
+        return any(sum(size for _, size in side) < least for side in (quote.bids, quote.asks))
 
     def _indexes(self, leg: int, now_ns: int) -> list[float]:
         """The true index, and what the bot heard last where that is not too old to be a reference."""
