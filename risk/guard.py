@@ -46,6 +46,7 @@ from risk.exposure import (
     pending_in,
     pending_of,
     price_slack_base,
+    residual_base,
     sums,
     tolerance_base,
     venue_of,
@@ -185,14 +186,17 @@ def shrinks(store: Store, pair: Pair, everything: Sequence[Pending]) -> bool:
     """Whether the orders under test can only make the pair smaller, whichever of them and of the living fill.
 
     Either every one of them works against the pair's delta, |delta| falls, and together with what is in
-    flight the same way they do not carry it beyond zero by more than a lot of the coarser leg. Or both legs
-    fall, neither beyond zero, and |delta| does not grow by more than that lot and by what an inverse contract
-    is worth less at its limit than at its mark: the legs fall in ratio. Or nothing is left of either.
-    Reducing one leg of a hedged pair alone is neither, so it opens.
+    flight the same way they do not carry it beyond zero by more than the slack. Or both legs fall, neither
+    beyond zero, and |delta| does not grow by more than it: the legs fall in ratio. Or nothing is left of
+    either. Reducing one leg of a hedged pair alone is neither, so it opens. The slack is a lot of the coarser
+    leg, and what an inverse contract is worth at its limit beside its mark, since it was sized between them.
     ``everything`` comes from `exposure.pending`.
     """
     asked = [order for order in everything if order.group_ns == UNDER_TEST]
-    delta, lot = pair_delta_base(store, pair), tolerance_base(store, pair)
+    delta = pair_delta_base(store, pair)
+    if any(order.side is order.role.opening_side for order in asked):
+        delta += residual_base(store, pair)  # coins without a leg count again once one grows
+    slack = tolerance_base(store, pair) + sum((price_slack_base(store, order) for order in asked), ZERO)
     changes = [kept_delta_base(store, order) for order in asked]
     left = delta + sum(changes, ZERO)
     if abs(left) < abs(delta) and all((change > 0) != (delta > 0) for change in changes):
@@ -202,11 +206,10 @@ def shrinks(store: Store, pair: Pair, everything: Sequence[Pending]) -> bool:
                 change = kept_delta_base(store, order)
                 if (change > 0) != (delta > 0):
                     against += abs(change)
-        if against <= abs(delta) + lot:
+        if against <= abs(delta) + slack:
             return True
     both = all(any(order.role is leg.role for order in asked) for leg in pair.legs)
-    slack = sum((price_slack_base(store, order) for order in asked), ZERO)
-    in_ratio = both and abs(left) <= abs(delta) + lot + slack
+    in_ratio = both and abs(left) <= abs(delta) + slack
     return (in_ratio or _closes(store, pair, asked)) and _reduces(pair, everything)
 
 

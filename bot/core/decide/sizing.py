@@ -24,10 +24,9 @@ from risk.exposure import pair_delta_base, residual_base
 from risk.margin import leverage_at
 from risk.tradable import available_qty, base_fee_rate, closable_qty, is_dust, is_gone, is_tradable
 
-LEAST_MARGIN = Decimal(
-    "1.2"
-)  # over the minimum: more than an order's margin, so that a lot less still passes
+LEAST_MARGIN = Decimal("1.2")  # over the minimum: more than an order's, so that a lot less still passes
 LAST_CLIP = 1.5  # an exit of less than this many clips is one clip: no crumb is left to trade
+LADDER_SHARE = 0.75  # of the least order that a ladder must hold
 ROUNDING = 1.0 + 1e-9  # what a comparison of two floats may be apart
 
 
@@ -141,8 +140,9 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
     or dust has quantity zero. Without a size, the reason's code.
     """
     long_market, short_market = store.markets[pair.spec.long], store.markets[pair.spec.short]
-    long = _at_price(long_market, Side.SELL, long_market.bids[0][0])
-    short = _at_price(short_market, Side.BUY, short_market.asks[0][0])
+    # the book of a leg that is gone may be empty
+    long = _at_price(long_market, Side.SELL, (long_market.bids or short_market.asks)[0][0])
+    short = _at_price(short_market, Side.BUY, (short_market.asks or long_market.bids)[0][0])
     long_held, short_held = available_qty(store, pair.long), -available_qty(store, pair.short)
     long_most, short_most = _most(long_market, long_held), _most(short_market, -short_held)
     long_base, short_base = float(long_held) * long.per_qty_base, float(short_held) * short.per_qty_base
@@ -161,7 +161,8 @@ def exit_size(store: Store, pair: Pair, bound: ExitBound) -> Size | str:
     ):
         return "stranded"
     least_base = max(_least_base(long), _least_base(short))
-    if depth_base < least_base:
+    # the least order may be a little more than its ladder: what is not filled is hedged again
+    if depth_base < least_base * LADDER_SHARE:
         return "thin_book"
     coarse_base = max(long.lot_base, short.lot_base)
     least_base = math.ceil(least_base / coarse_base / ROUNDING) * coarse_base * ROUNDING
@@ -236,10 +237,14 @@ def _in_ratio(
             (float(long_qty) * long.delta_base - delta_base) / short.delta_base, short.instrument
         )
         short_qty = min(short_qty, short_most)
+    coarse_base = max(long.lot_base, short.lot_base)
+    found = []
     for leg, qty in ((long, long_qty), (short, short_qty)):
-        if qty > 0 and not is_tradable(leg.instrument, qty, exact(leg.price), reduces=True):
+        is_crumb = not is_tradable(leg.instrument, qty, exact(leg.price), reduces=True)
+        if is_crumb and float(qty) * leg.per_qty_base >= coarse_base:
             return None
-    return Size(long_qty, short_qty) if long_qty or short_qty else None
+        found.append(ZERO if is_crumb else qty)  # without a crumb the other leg brings the hedge back
+    return Size(*found) if any(found) else None
 
 
 def depth_base(market: Market, side: Side, limit: Decimal) -> float:
