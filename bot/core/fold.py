@@ -366,12 +366,12 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
                 set_mode(store, "*", Mode.HALTED, reason)
         case OrderNotFound():
             account = _account_of(store, order)
-            if Channel.PRIVATE in account.lost:  # nobody would have told us of a fill
-                order.not_found = 0
-                return
             window_s = store.config.strategy.receive_window_s if store.config else 0.0
             # it was sent by our clock and is answered by the venue's, which may be ahead
-            orders.not_found(order, fact, at_ns, int(window_s * 1e9) + max(0, account.offset_ns))
+            window_ns = int(window_s * 1e9) + max(0, account.offset_ns)
+            if Channel.PRIVATE in account.lost:  # nobody would have told us of a fill
+                window_ns += orders.UNHEARD_NS
+            orders.not_found(order, fact, at_ns, window_ns)
         case _:
             assert_never(fact)
 

@@ -24,6 +24,7 @@ from bot.model.facts import (
 )
 from bot.model.store import Order, OrderState
 
+UNHEARD_NS = 30_000_000_000  # a venue's answers lag less behind its books: asked where no stream tells fills
 LEGAL: dict[OrderState, tuple[OrderState, ...]] = {
     OrderState.SENT: (OrderState.OPEN, OrderState.DONE, OrderState.DEAD, OrderState.UNCERTAIN),
     OrderState.OPEN: (OrderState.CANCELING, OrderState.DONE, OrderState.DEAD, OrderState.UNCERTAIN),

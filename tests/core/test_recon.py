@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bot.core import views
-from bot.core.orders import BrokenInvariant
+from bot.core.orders import UNHEARD_NS, BrokenInvariant
 from bot.model.commands import PlaceOrder, QueryAccount, QueryOrder, RaiseAlert
 from bot.model.facts import (
     AccountReported,
@@ -279,18 +279,29 @@ def test_silent_market_data_keeps_no_order_in_doubt() -> None:
     assert queries(world) == [short.client_id]
 
 
-def test_not_found_counts_only_while_a_fill_would_have_been_told() -> None:
+def test_not_found_counts_later_where_no_stream_would_have_told_of_a_fill() -> None:
     world, (_, short) = sent()
     world.give(OrderUncertain(short.client_id, "?"))
     world.give(ChannelLost(USDM, Channel.PRIVATE, "closed"))
+    after_s = world.config.strategy.receive_window_s + UNHEARD_NS / 1e9
     for _ in range(3):
-        world.give(OrderNotFound(short.client_id, world.at_ns + 60 * 10**9), after_s=10.0)
+        world.give(OrderNotFound(short.client_id, world.at_ns), after_s=after_s / 4)
     assert world.store.orders[short.client_id].state is OrderState.UNCERTAIN
+    queries(world)
+    for _ in range(3):
+        world.give(OrderNotFound(short.client_id, world.at_ns), after_s=after_s / 4)
+    assert world.store.orders[short.client_id].state is OrderState.DEAD
+
+
+def test_not_found_counts_at_once_when_the_stream_is_back() -> None:
+    world, (_, short) = sent()
+    world.give(OrderUncertain(short.client_id, "?"))
+    world.give(ChannelLost(USDM, Channel.PRIVATE, "closed"))
     queries(world)
     world.give(*reopened(world))
     assert short.client_id in queries(world)
     for _ in range(2):
-        world.give(OrderNotFound(short.client_id, world.at_ns + 60 * 10**9), after_s=10.0)
+        world.give(OrderNotFound(short.client_id, world.at_ns + 10 * 10**9), after_s=10.0)
     assert world.store.orders[short.client_id].state is OrderState.DEAD
 
 
