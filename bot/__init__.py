@@ -1,3 +1,3 @@
 """basisbot: trades the basis, delta neutral."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

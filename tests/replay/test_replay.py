@@ -58,7 +58,7 @@ def test_the_first_batch_says_what_the_run_is(tmp_path: Path) -> None:
     booted, *listed, rate, seen_mark, seen_book = first.facts
     assert booted == Booted(
         run_id=run_id(options),
-        version="0.1.0",
+        version="0.2.0",
         config=options.config,
         previous="none",
         origins=(Origin("spot", "aa" * 32, 7), Origin("usdm", "bb" * 32, 5)),

@@ -107,7 +107,7 @@ class Scene:
 
     def boot(self, previous: str = "none") -> None:
         listed = tuple(InstrumentListed(instrument) for instrument in self.instruments.values())
-        self.row((Booted("abcd1234", "0.1.0", self.config, previous), *listed, *self.reports()))
+        self.row((Booted("abcd1234", "0.2.0", self.config, previous), *listed, *self.reports()))
 
     def reports(self) -> tuple[AnyFact, ...]:
         """The venue's statement of both wallets."""

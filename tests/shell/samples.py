@@ -56,7 +56,7 @@ def mark(at_ns: int, price: str = "60000", index: str | None = "60001") -> MarkS
 
 
 def boot(run: str = "00000001", config: Config | None = None) -> Booted:
-    return Booted(run, "0.1.0", config if config is not None else make_config())
+    return Booted(run, "0.2.0", config if config is not None else make_config())
 
 
 def place(name: str = "bsbt000000011", purpose: Purpose = Purpose.ENTER, why: float = 1.0) -> PlaceOrder:

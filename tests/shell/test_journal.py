@@ -277,8 +277,8 @@ def test_rows_beyond_the_end_of_the_run_are_a_divergence(tmp_path: Path) -> None
     ("other", "text"),
     [
         (boot(config=make_config(step_us=1.0)), "another settings"),
-        (Booted("00000001", "0.2.0", make_config()), "another program version"),
-        (Booted("00000001", "0.1.0", make_config(), from_ns=1), "another range"),
+        (Booted("00000001", "0.1.0", make_config()), "another program version"),
+        (Booted("00000001", "0.2.0", make_config(), from_ns=1), "another range"),
     ],
 )
 def test_resume_with_other_settings_says_so(tmp_path: Path, other: Booted, text: str) -> None:

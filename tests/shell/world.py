@@ -202,7 +202,7 @@ def recording(seconds: int = 12, per_second: int = 8) -> list[tuple[int, AnyFact
 
 def make_options(*, crash_at_ns: tuple[int, ...] = (), config: Config | None = None) -> ReplayOptions:
     return ReplayOptions(
-        version="0.1.0",
+        version="0.2.0",
         config=config if config is not None else make_config(),
         instruments=(instrument(SPOT), instrument(PERP)),
         origins=(Origin("usdm", "bb" * 32, 5), Origin("spot", "aa" * 32, 7)),
