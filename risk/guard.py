@@ -239,11 +239,15 @@ def _reduces(pair: Pair, everything: Sequence[Pending]) -> bool:
 
 
 def _owned(pair: Pair, market: Market, order: PlaceOrder, everything: Sequence[Pending]) -> Refused | None:
-    if not market.instrument.is_spot or order.side is Side.BUY:
+    """What closes takes no more than the leg holds: coins of others are not sold, and no leg turns over."""
+    if order.side is order.role.opening_side:
         return None
     mine = (one for one in everything if one.pair == order.pair and one.role is order.role)
-    _, selling = sums(mine)
-    return rules.owned_coins(pair.spec.name, selling, pair.leg(order.role).position.qty)
+    buying, selling = sums(mine)
+    closing = selling if order.side is Side.SELL else buying
+    owned = pair.leg(order.role).position.qty * order.role.opening_side.sign
+    rule = rules.owned_coins if market.instrument.is_spot else rules.turned_leg
+    return rule(pair.spec.name, closing, max(ZERO, owned))
 
 
 # --- what opens -------------------------------------------------------------------------------------------

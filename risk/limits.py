@@ -189,6 +189,11 @@ def owned_coins(pair: PairName, selling: Decimal, owned: Decimal) -> Refused | N
     return _above("owned_coins", pair, selling, owned)
 
 
+def turned_leg(pair: PairName, closing: Decimal, held: Decimal) -> Refused | None:
+    """Orders that close a contract, those in flight included, against what the leg holds."""
+    return _above("turned_leg", pair, closing, held)
+
+
 # --- feeds and clocks -------------------------------------------------------------------------------------
 
 

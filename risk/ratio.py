@@ -71,8 +71,8 @@ def against(
 ) -> Adjustment | None:
     """The order in one leg that takes ``delta_base`` away, or as much of it as one order may.
 
-    What reduces a leg never turns it, and coins that are not held are not sold. ``None`` where there is no
-    price or the venue would not take so little.
+    What reduces a leg never turns it, and what is not held is not sold, nor bought back. ``None`` where there
+    is no price or the venue would not take so little.
     """
     leg, market = pair.leg(role), store.markets[pair.spec.instrument(role)]
     side = Side.SELL if delta_base > 0 else Side.BUY
@@ -92,8 +92,8 @@ def against(
         most = floor_to(abs(held), instrument.lot)
         # of a leg that is left alone everything goes, whatever its coins made of the delta
         qty = _at_most(market, most) if is_gone(store, pair.leg(role.other)) else min(qty, most)
-    elif instrument.is_spot and side is Side.SELL:
-        return None
+    elif side is not role.opening_side:
+        return None  # a leg that is gone is not opened the other way
     if not is_tradable(instrument, qty, price, reduces, margin):
         return None
     return Adjustment(side, qty, reduces)

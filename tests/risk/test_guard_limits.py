@@ -8,7 +8,7 @@ import pytest
 
 from bot.model.ids import ClientId
 from bot.model.instrument import Side
-from bot.model.pair import Role
+from bot.model.pair import Purpose, Role
 from bot.model.store import OrderState, Store
 from risk.guard import Refused, admit
 from tests.risk import build
@@ -41,6 +41,17 @@ def test_coins_that_the_pair_did_not_buy_are_not_sold() -> None:
     assert rule_of(store, sell) is None
     build.live(store, replace(sell, client_id=ClientId("x"), qty=D("0.001")))
     assert rule_of(store, sell) == "owned_coins"
+
+
+def test_no_order_turns_a_contract_over() -> None:
+    store = build.make_store()
+    build.hedge(store, "1", "0.9")
+    buy = place(Role.SHORT, Side.BUY, "0.9", Purpose.UNWIND)
+    build.hold(store, Role.LONG, "0.5")
+    assert rule_of(store, replace(buy, qty=D("0.4"))) is None
+    assert rule_of(store, replace(buy, qty=D("0.901"))) == "turned_leg"
+    build.live(store, replace(buy, client_id=ClientId("x"), qty=D("0.6")))
+    assert rule_of(store, replace(buy, qty=D("0.31"))) == "turned_leg"
 
 
 # --- exposure: just inside, just outside ------------------------------------------------------------------

@@ -27,6 +27,17 @@ def test_an_adjustment_never_turns_a_leg_and_never_sells_what_is_not_held() -> N
     assert against(store, pair, Role.SHORT, 1.0) is None, "no price"
 
 
+def test_a_leg_that_is_gone_is_not_opened_the_other_way() -> None:
+    one = hedged()
+    pair, store = one.store.pairs[BTC], one.store
+    pair.long = msgspec.structs.replace(pair.long, instrument=LINEAR, position=Position())
+    pair.spec = msgspec.structs.replace(pair.spec, long=LINEAR)
+    pair.short.position = Position()
+    assert against(store, pair, Role.LONG, 1.0) is None, "a contract, whose long leg would be sold short"
+    assert against(store, pair, Role.SHORT, -1.0) is None
+    assert against(store, pair, Role.LONG, -1.0) == Adjustment(Side.BUY, D("1.000"), False)
+
+
 def test_growing_a_leg_below_the_minimum_notional_is_impossible_but_reducing_is_not() -> None:
     one = hedged()
     pair = one.store.pairs[BTC]

@@ -66,21 +66,16 @@ def repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
             paused = tries and at_ns - pair.repair_ns < PAUSE_NS
             return Idle("repair_pause") if paused else found
     if at_ns - pair.repair_ns < min(PAUSE_NS << min(pair.rounds, 20), LONGEST_PAUSE_NS):
-        return _exhausted(store, pair, at_ns, [role for role, _ in allowed], grow)
+        return _exhausted(store, pair, allowed[0][0] is grow)
     return allowed[0][1]
 
 
-def _exhausted(store: Store, pair: Pair, at_ns: int, tried: list[Role], grow: Role) -> Idle:
-    """Everything was tried as often as it may be: a book that may be of the past, or what the venue said
-    last."""
-    for role in tried:
-        doubt = needs.doubt(store, at_ns, pair.spec.instrument(role))
-        if doubt is not None:
-            return of_kept(doubt)
+def _exhausted(store: Store, pair: Pair, growing: bool) -> Idle:
+    """Everything was tried as often as it may be: what the venue said last."""
     for order in reversed(store.orders.values()):
         if order.pair == pair.spec.name:
             if order.state is OrderState.DEAD and not order.reason.startswith(REFUSED):
-                return Idle("restricted" if tried[0] is grow else "refused", order.reason)
+                return Idle("restricted" if growing else "refused", order.reason)
             break
     return Idle("repair_pause")
 

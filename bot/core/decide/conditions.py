@@ -21,9 +21,10 @@ from bot.model.money import ONE
 from bot.model.pair import Mode, PairState
 from bot.model.store import Account, Deleveraged, Market, Pair, Store
 from bot.model.venue_settings import account_unfit, contract_unfit
-from risk import ownership, watch
+from risk import needs, ownership, watch
 from risk.exposure import config_of, pair_delta_base, residual_base
 from risk.fee_coin import LEVEL_H, fee_stock
+from risk.hold import Hold
 from risk.tradable import RESTING_MARGIN, is_gone
 
 LONG_NS = 60_000_000_000  # a channel that is well is reached again within a few seconds
@@ -171,7 +172,12 @@ def _kept(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
     filled nothing ends nothing."""
     name, standing = pair.spec.name, STANDING.get(pair.idle)
     if standing is None:
-        if pair.fruitless and pair.idle in UNDER_WAY:
+        doubt = _doubt(store, at_ns, pair)
+        if doubt is not None:
+            down = STANDING["venue_down"]
+            text = f"pair {name} {down.what} ({doubt.code} {doubt.value}); {down.remedy}"
+            yield Condition("venue_down", name, down.severity, text)
+        elif pair.fruitless and pair.idle in UNDER_WAY:
             for code in STANDING:
                 yield from _as_told(store, code, name)
         return
@@ -182,6 +188,14 @@ def _kept(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
         numbers = ", limit ".join(filter(None, (pair.idle_value, pair.idle_limit)))
         what = f"{standing.what} ({numbers})" if numbers else standing.what
         yield Condition(pair.idle, name, standing.severity, f"pair {name} {what}; {standing.remedy}")
+
+
+def _doubt(store: Store, at_ns: int, pair: Pair) -> Hold | None:
+    """Of a naked pair whose attempts were fruitless: the book that may be of the past, which priced them."""
+    if not pair.naked_ns or pair.fruitless < max(1, config_of(store).strategy.repair_attempts):
+        return None
+    legs = [needs.doubt(store, at_ns, leg.instrument) for leg in pair.legs]
+    return next((hold for hold in legs if hold is not None), None)
 
 
 def _naked(store: Store, at_ns: int, pair: Pair) -> str:

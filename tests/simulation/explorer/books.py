@@ -24,6 +24,7 @@ from bot.model.money import COIN_QUANTUM, ZERO, divide, multiply_rounded
 
 BNB_QUOTE = Decimal(600)
 BNB_DISCOUNT = Decimal("0.75")
+RETURNED_NS = 15_000_000_000  # an account that differs is asked about each ten seconds
 Told = OrderFilled | ForcedFilled | FundingPaid
 
 
@@ -63,12 +64,19 @@ class Books:
         self.positions: dict[InstrumentId, Position] = {one.id: Position() for one in instruments}
         self.fee_in = fee_in
         self.missing: dict[InstrumentId, Decimal] = {}  # coins that somebody else took, and may give back
+        self.returned_ns: dict[InstrumentId, int] = {}  # when they were given back
         self.by_hand: dict[InstrumentId, Decimal] = {}  # contracts that somebody else closed, signed
         self.coins_by_hand: dict[InstrumentId, Decimal] = {}  # what they earned or lost of their margin asset
         self.trades = 0
 
     def account(self, name: InstrumentId) -> Account:
         return self.accounts[self.instruments[name].account]
+
+    def is_missing(self, name: InstrumentId, now_ns: int) -> bool:
+        """Coins are not there, or came back and no answer about them is due yet."""
+        returned_ns = self.returned_ns.get(name)
+        is_back = returned_ns is not None and now_ns - returned_ns < RETURNED_NS
+        return bool(self.missing.get(name)) or is_back
 
     def held(self, name: InstrumentId) -> Decimal:
         """Contracts, or coins beyond those that were there before."""

@@ -73,8 +73,7 @@ class Excuses:
             case "stranded":
                 return any(measure.is_stranded(leg, self.bounds) for leg in legs)
             case "not_held":
-                # coins that came back are known with the next answer about them
-                missing = any(books.missing.get(one.id) for one in measure.plan.legs)
+                missing = any(books.is_missing(one.id, now_ns) for one in measure.plan.legs)
                 return missing or any(one.mute for one in accounts)
             case "not_trading":
                 return not all(reach.orders_pass(leg, now_ns) for leg in legs)

@@ -31,6 +31,7 @@ class Measure:
         self.coin_start: dict[str, float] = {one.id: self._coins(one) for one in plan.legs}
         self.hand_start: dict[str, float] = dict.fromkeys(self.coin_start, 0.0)
         self.carried = 0.0  # coins that inverse legs earned or lost before the pair was last flat
+        self.carried_by_hand = 0.0  # of them those of somebody else's closes
 
     def instrument(self, leg: int) -> Instrument:
         return self.books.instruments[self.plan.legs[leg].id]
@@ -66,7 +67,8 @@ class Measure:
         for given_back in (False, True) if self._is_missing() else (False,):
             for by_hand in (False, True):
                 sum_base = sum(self.leg_base(leg, given_back, by_hand) for leg in (0, 1))
-                readings += [sum_base, sum_base + self.carried]
+                carried = self.carried - (0.0 if by_hand else self.carried_by_hand)
+                readings += [sum_base, sum_base + carried]
             if any(
                 one.inverse for one in self.plan.legs
             ):  # contracts at their price, earned coins left aside
@@ -174,6 +176,7 @@ class Measure:
             if one.inverse:
                 now = self._coins(one)
                 self.carried += now - self.coin_start[one.id]
+                self.carried_by_hand += self._coins_by_hand(one) - self.hand_start[one.id]
                 self.coin_start[one.id], self.hand_start[one.id] = now, self._coins_by_hand(one)
 
 
@@ -236,7 +239,7 @@ class Reach:
         account = measure.books.accounts[one.account]
         if account.restricted and not reduces:
             return False
-        if measure.books.missing.get(one.id) or Channel.PRIVATE in account.lost:
+        if measure.books.is_missing(one.id, now_ns) or Channel.PRIVATE in account.lost:
             return False
         return (
             self.orders_pass(leg, now_ns)

@@ -232,6 +232,7 @@ def _coins_missing(world: World, trouble: Trouble, on: bool) -> bool:
         account.credit(one.base, -part)
     else:
         account.credit(one.base, missing.pop(one.id, ZERO))
+        world.books.returned_ns[one.id] = world.now_ns
     facts: list[AnyFact] = [BalanceSeen(account.id, one.base, account.wallet[one.base], world.now_ns)]
     if trouble.size < 0.7:
         facts.append(AccountTouched(account.id, "a balance moved", world.now_ns))
