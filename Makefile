@@ -9,7 +9,7 @@ PURE_TESTS := tests/model tests/core tests/quant tests/risk
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test coverage pure lint types bench sim env-example
+.PHONY: setup demo test coverage pure lint types bench sim mutate env-example
 
 setup: $(STAMP)
 
@@ -53,6 +53,11 @@ types: setup
 sim: setup
 	$(BIN)/python -m pytest -n $(WORKERS) tests/rehearsal/sim_pairs.py tests/simulation/sim_budgets.py
 	$(BIN)/python -m tests.simulation.explorer --count 10000 --processes $(WORKERS)
+
+# each mend of the table of ways out taken back, and operators of what decides changed: a test must notice
+mutate: setup
+	$(BIN)/python -m tests.mutants rows
+	$(BIN)/python -m tests.mutants operators --processes $(WORKERS)
 
 bench: setup
 	$(BIN)/python bench/run.py

@@ -11,17 +11,11 @@ from collections.abc import Iterable
 
 from bot.model.pair import PairState
 from tests.simulation.explorer.run import Outcome
-from tests.simulation.explorer.troubles import TROUBLES
+from tests.simulation.explorer.troubles import IMPOSSIBLE, TROUBLES
 
 HELD_SHARE, NAKED_SHARE, SUMMED_SHARE = 0.5, 0.2, 0.9
 MET_AT_LEAST = 50  # of 10,000 seeds
 OF_SEEDS = 10_000
-
-_NOTHING_HELD = "nothing is held that could be taken, paid for or moved"
-IMPOSSIBLE: dict[tuple[str, str], str] = {
-    (trouble, PairState.FLAT.value): _NOTHING_HELD
-    for trouble in ("adl_whole", "adl_part", "closed_by_hand", "funding", "coins_missing")
-}
 
 
 class Summary:

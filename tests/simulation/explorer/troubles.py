@@ -31,7 +31,7 @@ from bot.model.facts import (
 )
 from bot.model.instrument import Instrument, Side
 from bot.model.money import ZERO, exact, floor_to
-from bot.model.pair import Mode
+from bot.model.pair import Mode, PairState
 from tests.simulation.explorer.venue import price_of
 
 if TYPE_CHECKING:
@@ -339,4 +339,11 @@ TROUBLES: dict[str, Act] = {
     "halted": _mode(Mode.HALTED),
     "restart": _restart,
     "stop": _stop,
+}
+
+# what a trouble cannot meet, and why
+_NOTHING_HELD = "nothing is held that could be taken, paid for or moved"
+IMPOSSIBLE: dict[tuple[str, str], str] = {
+    (trouble, PairState.FLAT.value): _NOTHING_HELD
+    for trouble in ("adl_whole", "adl_part", "closed_by_hand", "funding", "coins_missing")
 }

@@ -41,7 +41,7 @@ from tests.simulation.explorer.judge import Judge
 from tests.simulation.explorer.market import Book, Market
 from tests.simulation.explorer.measure import Measure
 from tests.simulation.explorer.scenario import PairPlan, Scenario, Trouble, bounds_of
-from tests.simulation.explorer.troubles import TROUBLES
+from tests.simulation.explorer.troubles import IMPOSSIBLE, TROUBLES
 from tests.simulation.explorer.venue import SECOND_NS, Venue
 
 START_NS = 1_000_000 * SECOND_NS
@@ -237,27 +237,30 @@ class World:
             state = self._pair(trouble).state if self.store.pairs else None
             wait_s = ENTRY_S if trouble.wanted is PairState.ENTERING else WAIT_S
             is_late = self.now_s >= trouble.at_s + wait_s
-            if trouble.wanted is None or state is trouble.wanted or is_late:
+            if trouble.wanted is not None and state is not trouble.wanted and not is_late:
+                continue
+            # what cannot begin yet, since nothing is held that it could take, waits like one for its state
+            if self._begin(trouble) or trouble.wanted is None or is_late:
                 self.waiting.remove(trouble)
-                self._begin(trouble)
         for trouble in self.active:
             if trouble.kind not in INSTANT:
                 self._meet(trouble)
         self.ending.watch()
 
-    def _begin(self, trouble: Trouble) -> None:
+    def _begin(self, trouble: Trouble) -> bool:
         target = (trouble.kind, trouble.pair, trouble.leg)
         if any((one.kind, one.pair, one.leg) == target for one in self.active):
-            return
+            return False
         state = self._pair(trouble).state
         if not TROUBLES[trouble.kind](self, trouble, True):
-            return
+            return False
         trouble.began_ns = self.now_ns
         if trouble.kind == "closed_by_hand":
             self.judge.touched_by_hand(self.plan(trouble).name)
         trouble.met = (state,)
         self.active.append(trouble)
         self.at(self.now_ns + int(trouble.for_s * SECOND_NS), lambda: self.end_trouble(trouble))
+        return True
 
     def end_trouble(self, trouble: Trouble) -> None:
         if trouble in self.active:
@@ -267,7 +270,7 @@ class World:
 
     def _meet(self, trouble: Trouble) -> None:
         state = self._pair(trouble).state
-        if state not in trouble.met:
+        if state not in trouble.met and (trouble.kind, state.value) not in IMPOSSIBLE:
             trouble.met = (*trouble.met, state)
 
     # --- whom a trouble concerns
