@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-PURE := bot/model bot/core bot/quant risk
 PURE_TESTS := tests/model tests/core tests/quant tests/risk
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -27,13 +26,14 @@ demo: setup
 test: setup coverage
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-# the pure packages, by their own tests alone, each for itself
+# the pure packages, by their own tests alone, each for itself: what it must cover, percent
+COVERED := bot/model:95 bot/core:95 bot/quant:95 bot/core/decide:97 risk:97
 coverage: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(PURE_TESTS)
 	@mkdir -p out
-	@for package in $(PURE); do \
+	@for each in $(COVERED); do package=$${each%:*}; \
 	  echo "branch coverage of $$package: $$($(BIN)/python -m coverage report --include="$$package/*" --format=total) %"; \
-	  $(BIN)/python -m coverage report --include="$$package/*" --skip-covered --show-missing --fail-under=95 >out/coverage.txt || { cat out/coverage.txt; exit 1; }; \
+	  $(BIN)/python -m coverage report --include="$$package/*" --skip-covered --show-missing --fail-under=$${each#*:} >out/coverage.txt || { cat out/coverage.txt; exit 1; }; \
 	done
 
 # imports and the pure packages' tests, for another Python: make pure PYTHON=python3.13 VENV=out/python3.13

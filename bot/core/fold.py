@@ -347,7 +347,7 @@ def _order(store: Store, at_ns: int, fact: OrderFact, touched: Touched) -> None:
             if order.state.is_live:
                 orders.rejected(order, fact, at_ns)
                 if fact.code == REFUSED:
-                    pairs.withdrawn(store.pairs[order.pair], order)
+                    pairs.withdrawn(store.pairs[order.pair], order, at_ns)
                 else:
                     spending.count_refusal(store, order, at_ns)
                     shortfall.refused(store, at_ns, order)

@@ -144,8 +144,9 @@ def exit_pause_ns(pair: Pair) -> int:
     return min(EXIT_PAUSE_NS << min(pair.exits_undone, 20), EXIT_PAUSE_MAX_NS)
 
 
-def withdrawn(pair: Pair, order: Order) -> None:
+def withdrawn(pair: Pair, order: Order, at_ns: int) -> None:
     """The fuse refused an order of this pair, which never left: that was no attempt."""
+    pair.fuse_ns = at_ns
     if order.purpose in (Purpose.REPAIR, Purpose.UNWIND):
         grows = order.side is order.role.opening_side
         pair.grow_tries -= 1 if grows and pair.grow_tries else 0

@@ -168,6 +168,7 @@ class Pair(Struct):
     switch: SetSwitch | None = None  # the last decision on its carry
     switch_ns: int = 0
     gap_hours: tuple[GapHour, ...] = ()  # of the last day, oldest first
+    fuse_ns: int = 0  # when the fuse last refused an order of it
 
     def leg(self, role: Role) -> Leg:
         return self.long if role is Role.LONG else self.short

@@ -86,8 +86,6 @@ def drift(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
     that can be traded."""
     if ratio.in_ratio(store, pair):
         return None
-    if has_lost_a_leg(store, pair):
-        return repair(store, config, pair, at_ns)
     if at_ns - pair.repair_ns < DRIFT_PAUSE_NS:
         return Idle("repair_pause")
     delta = float(pair_delta_base(store, pair))

@@ -26,6 +26,7 @@ from risk.guard import Refused
 
 BLIND = ("stale_feed", "gap", "no_book", "crossed_book", "feed_ended")  # no signal is read from such a book
 UNANSWERED_NS = 10_000_000_000  # an order that nobody vouches for may have left a pair naked
+FUSE_PAUSE_NS = 1_000_000_000  # after the fuse has refused an order
 RETRY_PAUSE_NS = 1_000_000_000  # before an order whose cancel was refused is cancelled again
 
 
@@ -34,6 +35,8 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | I
     live = live_orders_of(store, pair)
     if live:
         return _in_flight(store, pair, live, at_ns)
+    if pair.fuse_ns and at_ns - pair.fuse_ns < FUSE_PAUSE_NS:
+        return Idle("fuse_room")  # it knows more than the store does: asked at once it refuses again
     if not store.ledger.opened:
         missing = watch.holds(store, at_ns, pair)
         return of_hold(missing[0]) if missing else Idle("warming_up")
