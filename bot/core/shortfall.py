@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from bot.core import pairs
 from bot.model.facts import AccountReported, PositionSeen
 from bot.model.ids import InstrumentId, account_of
 from bot.model.instrument import Position
@@ -25,9 +26,10 @@ SETTLING_NS = 15_000_000_000  # within which what shrank is taken over, where th
 
 def measure(store: Store, account: Account, report: AccountReported, unsaid: tuple[str, ...]) -> None:
     """Note what each instrument of an account lacks by its latest report, venue units; nothing of what is
-    ``unsaid``, instruments and assets that an incomplete report does not hold."""
+    ``unsaid``, instruments and assets that an incomplete report does not hold.  Where that is news, what was
+    refused may go now, in another size."""
     held = {each.instrument: each.qty for each in report.positions}
-    account.shortfall = {}
+    before, account.shortfall = account.shortfall, {}
     for name in store.routes.pairs_of:
         market = store.markets.get(name)
         if market is None or market.instrument.account != report.account:
@@ -44,6 +46,10 @@ def measure(store: Store, account: Account, report: AccountReported, unsaid: tup
             lacking, rounding = _lacking(ours, held.get(name, ZERO)), ZERO
         if lacking > rounding:
             account.shortfall[name] = lacking
+    for name in dict.fromkeys((*before, *account.shortfall)):
+        if before.get(name) != account.shortfall.get(name):
+            for pair in store.routes.pairs_of.get(name, ()):
+                pairs.rearm(store.pairs[pair])
 
 
 def _lacking(ours: Decimal, venues: Decimal) -> Decimal:

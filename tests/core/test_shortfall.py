@@ -15,7 +15,7 @@ from bot.model.instrument import Position, Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
 from risk.exposure import tolerance_base
-from tests.core.way_out import FLATTEN, D, beat, delta_of, is_hedged, pair_of, play, steady
+from tests.core.way_out import FLATTEN, D, beat, delta_of, half_entered, is_hedged, pair_of, play, steady
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged, make_config
 
 
@@ -209,3 +209,21 @@ def test_a_reduction_that_is_refused_asks_what_is_held() -> None:
     world.give(*[OrderRejected(name, "-1", "no", world.at_ns) for name in list(world.store.live)])
     beat(world)
     assert world.instruments[1].account in asked(world)
+
+
+def test_a_report_that_says_what_is_held_ends_the_pause_of_what_was_refused() -> None:
+    world = half_entered(short_filled=False, strategy={"repair_attempts": 0})
+    refused = [world.placed()]
+    for _ in range(8):
+        for order in refused[-1]:
+            world.give(OrderRejected(order.client_id, "-2010", "insufficient balance", world.at_ns))
+        beat(world, *world.books(60_000.0, 0.0))
+        refused.append(world.placed())
+    assert pair_of(world).rounds >= 2, "the premise: a pause of seconds"
+    spot, owned = world.instruments[0].account, pair_of(world).long.position.qty
+    world.give(*[OrderRejected(one.client_id, "-1", "no", world.at_ns) for one in refused[-1]])
+    world.wallets[spot]["BTC"] = owned / 2
+    world.give(world.report(spot), after_s=0.3)
+    (order,) = world.placed()
+    assert (order.role, order.side) == (Role.LONG, Side.SELL)
+    assert owned / 2 - D("0.0001") < order.qty <= owned / 2
