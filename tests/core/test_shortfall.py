@@ -213,15 +213,12 @@ def test_a_reduction_that_is_refused_asks_what_is_held() -> None:
 
 def test_a_report_that_says_what_is_held_ends_the_pause_of_what_was_refused() -> None:
     world = half_entered(short_filled=False, strategy={"repair_attempts": 0})
-    refused = [world.placed()]
     for _ in range(8):
-        for order in refused[-1]:
-            world.give(OrderRejected(order.client_id, "-2010", "insufficient balance", world.at_ns))
         beat(world, *world.books(60_000.0, 0.0))
-        refused.append(world.placed())
+        while orders := world.placed():
+            world.give(*[OrderRejected(one.client_id, "-2010", "no balance", world.at_ns) for one in orders])
     assert pair_of(world).rounds >= 2, "the premise: a pause of seconds"
     spot, owned = world.instruments[0].account, pair_of(world).long.position.qty
-    world.give(*[OrderRejected(one.client_id, "-1", "no", world.at_ns) for one in refused[-1]])
     world.wallets[spot]["BTC"] = owned / 2
     world.give(world.report(spot), after_s=0.3)
     (order,) = world.placed()
