@@ -38,17 +38,18 @@ def changed(path: Path, text: str) -> Iterator[None]:
         path.write_text(before, encoding="utf-8")
 
 
-def passes(folder: Path, arguments: list[str], limit_s: float) -> bool:
-    """Whether a Python command in the folder ends with 0 in time."""
+def ended(folder: Path, arguments: list[str], limit_s: float) -> tuple[int, str]:
+    """How a Python command in the folder ends, and what it says; one that takes too long ends with -1."""
     try:
         done = subprocess.run(
             [sys.executable, "-B", *arguments],
             cwd=folder,
             env={"PYTHONPATH": str(folder), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
+            text=True,
             timeout=limit_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+        return -1, ""
+    return done.returncode, done.stdout

@@ -8,7 +8,7 @@ time.  A step looks only at what its facts concern, and at a tick also at what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct, field
 
@@ -71,7 +71,7 @@ def changes(
             subjects.pairs[PairName(one.command.scope)] = None
         elif type(one.command) is SetMargin:
             subjects.accounts[one.command.account] = None
-    out = [*_compared(store, at_ns, ("halted",), conditions.of_everything(store))]
+    out = _compared(store, at_ns, ("halted",), conditions.of_everything(store))
     for name in subjects.pairs:
         found = conditions.of_pair(store, at_ns, store.pairs[name])
         out += _compared(store, at_ns, conditions.keys_of_pair(name), found)
@@ -147,19 +147,21 @@ def _add_due(store: Store, at_ns: int, subjects: Subjects) -> None:
 
 def _compared(
     store: Store, at_ns: int, keys: tuple[str, ...], holding: Iterable[Condition]
-) -> Iterator[RaiseAlert]:
+) -> list[RaiseAlert]:
     """What is new against what was told."""
     found = {condition.key: condition for condition in holding}
+    out: list[RaiseAlert] = []
     for key, condition in found.items():
         alert = store.alerts.get(key)
         if alert is None or _RANK[condition.severity] > _RANK[alert.severity] or at_ns >= due_ns(alert):
-            yield RaiseAlert(key, condition.severity, condition.text, stands=True)
+            out.append(RaiseAlert(key, condition.severity, condition.text, stands=True))
     if store.alerts:
         for key in keys:
             alert = store.alerts.get(key)
             if alert is not None and key not in found:
                 text = f"{conditions.ended(store, key)}; it stood for {_span(at_ns - alert.since_ns)}"
-                yield RaiseAlert(key, "info", text)
+                out.append(RaiseAlert(key, "info", text))
+    return out
 
 
 def _span(span_ns: int) -> str:
