@@ -34,7 +34,8 @@ _CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
 class Mutant(Struct, frozen=True):
-    """``text`` is the whole file; ``line`` the changed one, from 1; ``name`` is its row in the list."""
+    """``text`` is the whole file; ``line`` that of the changed statement, from 1; ``name`` is its row in the
+    list."""
 
     file: str
     line: int
@@ -47,6 +48,7 @@ def mutants(root: Path, file: str) -> Iterator[Mutant]:
     source = (root / file).read_text(encoding="utf-8")
     tree = ast.parse(source)
     for function in _functions(tree):
+        statements = _statements(function)
         for node in ast.walk(function):
             for before, after in _changes(node):
                 span = ast.get_source_segment(source, before)
@@ -59,13 +61,22 @@ def mutants(root: Path, file: str) -> Iterator[Mutant]:
                 end = at + 1 + len(changed) - len(lines) + (before.end_lineno or 0) - before.lineno
                 new = " ".join(" ".join(changed[at : max(end, at + 1)]).split())
                 name = f"{file} {function.name}: {old} => {new}"
-                yield Mutant(file, before.lineno, name, text)
+                yield Mutant(file, statements[before], name, text)
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             yield node
+
+
+def _statements(function: ast.FunctionDef) -> dict[ast.AST, int]:
+    """The line of the innermost statement that each node belongs to: what is passed is noted by it."""
+    found: dict[ast.AST, int] = {}
+    for statement in ast.walk(function):  # outer ones come first
+        if isinstance(statement, ast.stmt):
+            found.update(dict.fromkeys(ast.walk(statement), statement.lineno))
+    return found
 
 
 def _replaced(source: str, before: ast.expr, after: ast.expr) -> str:
