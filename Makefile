@@ -56,8 +56,7 @@ sim: setup
 
 # each mend of the table of ways out taken back, and operators of what decides changed: a test must notice
 mutate: setup
-	$(BIN)/python -m tests.mutants rows
-	$(BIN)/python -m tests.mutants operators --processes $(WORKERS)
+	$(BIN)/python -m tests.mutants
 
 bench: setup
 	$(BIN)/python bench/run.py

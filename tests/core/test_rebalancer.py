@@ -272,6 +272,24 @@ def test_nothing_is_entered_in_any_other_mode(mode: Mode) -> None:
     world.give(ModeOrdered("*", mode, "operator", "test"))
     world.quote(60_000.0, 50.0)
     assert not world.placed()
+    is_flat_at_once = mode is Mode.FLATTENING
+    assert idle(world) == ("mode_halted" if is_flat_at_once else f"mode_{mode.value}")
+
+
+def test_a_pair_that_the_settings_do_not_name_enters_nothing() -> None:
+    world = ready()
+    world.store.pairs[BTC].in_config = False
+    world.quote(60_000.0, 50.0)
+    assert not world.placed()
+    assert idle(world) == "not_configured"
+
+
+def test_no_order_of_an_entry_is_bound_to_reduce() -> None:
+    world = ready()
+    world.quote(60_000.0, 50.0)
+    orders = world.placed()
+    assert {order.role for order in orders} == set(Role)
+    assert not any(order.reduce_only for order in orders)
 
 
 def test_a_reason_is_noted_once_when_it_changes() -> None:

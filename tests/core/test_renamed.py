@@ -26,7 +26,7 @@ from bot.model.instrument import Position, Side, after_fill
 from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairSpec, PairState
 from bot.model.store import Pair, drop_index
-from risk import watch
+from risk import ownership, watch
 from tests.core.way_out import beat, play, steady
 from tests.core.world import BTC, INVERSE, LINEAR, SPOT, World, hedged
 
@@ -151,6 +151,28 @@ def test_adopt_splits_pro_rata_to_what_the_legs_hold_floored_to_lots() -> None:
     assert old.cost + new.cost == D("-6001.00000001")
     assert new.cost == D("-1980.33")
     assert views.residual(world.store) == 0
+
+
+def test_of_a_position_that_is_gone_every_holder_has_nothing() -> None:
+    world = renamed()
+    both_hold(world, "-0.110", "-0.055")
+    found = ownership.divided(world.store, world.instruments[1], Position())
+    assert [(leg.position.qty, part) for leg, part in found] == [
+        (D("-0.055"), Position()), (D("-0.110"), Position()),
+    ]  # fmt: skip
+
+
+def test_what_nobody_holds_is_all_of_the_pair_that_the_settings_name() -> None:
+    world = renamed()
+    for name in (BTC, NEW):
+        pair(world, name).short.position, pair(world, name).state = Position(), PairState.FLAT
+    assert pair(world, NEW).in_config
+    assert not pair(world, BTC).in_config
+    found = ownership.split(world.store, LINEAR, D("0.5"), D("0.001"))
+    assert found == [(pair(world, NEW).short, D("0.5"))]
+    pair(world, BTC).in_config, pair(world, NEW).in_config = True, False
+    found = ownership.split(world.store, LINEAR, D("0.5"), D("0.001"))
+    assert found == [(pair(world, BTC).short, D("0.5"))]
 
 
 def test_a_forced_fill_of_two_holders_is_split_and_counts_once() -> None:

@@ -7,10 +7,10 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from bot.core import views
+from bot.core import shortfall, views
 from bot.model.commands import PlaceOrder, QueryAccount, RaiseAlert, SetMode
 from bot.model.facts import AccountReported, OrderRejected, PositionHeld, PositionSeen
-from bot.model.ids import AccountId, InstrumentId, PairName
+from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.instrument import Position, Side
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
@@ -224,3 +224,56 @@ def test_a_report_that_says_what_is_held_ends_the_pause_of_what_was_refused() ->
     (order,) = world.placed()
     assert (order.role, order.side) == (Role.LONG, Side.SELL)
     assert owned / 2 - D("0.0001") < order.qty <= owned / 2
+
+
+@pytest.mark.parametrize(
+    ("ours", "venue", "lacking"),
+    [
+        ("0.5", "0.5", "0"), ("0.5", "0.3", "0.2"), ("0.5", "0", "0.5"), ("0.5", "-0.1", "0.5"),
+        ("0.5", "0.7", "0"), ("-0.5", "-0.3", "0.2"), ("-0.5", "0", "0.5"), ("-0.5", "0.6", "0.5"),
+        ("-0.5", "1", "0.5"), ("-0.5", "-0.7", "0"), ("0", "0.3", "0"), ("0", "-0.3", "0"),
+    ],
+)  # fmt: skip
+def test_what_a_venue_lacks_of_a_position(ours: str, venue: str, lacking: str) -> None:
+    world = hedged()
+    account_id = account_of(LINEAR)
+    world.store.ledger.positions[LINEAR] = Position(D(ours), D(ours) * 60_000)
+    held = (PositionHeld(LINEAR, D(venue), D(venue) * 60_000),) if D(venue) else ()
+    report = AccountReported(account_id, dict(world.wallets[account_id]), held, (), world.at_ns)
+    shortfall.measure(world.store, world.store.accounts[account_id], report, ())
+    assert world.store.accounts[account_id].shortfall.get(LINEAR, D(0)) == D(lacking)
+
+
+@pytest.mark.parametrize(
+    ("venue", "age_s", "waits"),
+    [("0", 0, True), ("-0.1", 14.9, True), ("-0.1", 15, False), ("0.1", 0, False), ("-0.165", 0, False)],
+)
+def test_legs_are_not_traded_while_a_contract_that_shrank_is_about_to_be_taken_over(
+    venue: str, age_s: float, waits: bool
+) -> None:
+    world = hedged()
+    account = world.store.accounts[account_of(LINEAR)]
+    assert world.store.ledger.positions[LINEAR].qty == D("-0.165"), "the premise"
+    account.positions[LINEAR] = Position(D(venue), D(venue) * 60_000)
+    account.doubted_ns, account.reported_ns = world.at_ns, 0
+    found = shortfall.unsettled(world.store, pair_of(world), world.at_ns + int(age_s * 10**9))
+    assert found == (LINEAR if waits else None)
+
+
+def test_a_wallet_follows_only_where_nothing_but_what_is_taken_over_differs() -> None:
+    world = hedged()
+    account = world.store.accounts[account_of(LINEAR)]
+
+    def whole(*held: tuple[InstrumentId, str], taken: tuple[InstrumentId, ...] = (LINEAR,)) -> bool:
+        rows = tuple(PositionHeld(name, D(qty), D(qty) * 60_000) for name, qty in held)
+        report = AccountReported(account.id, dict(world.wallets[account.id]), rows, (), world.at_ns)
+        return shortfall.is_whole(world.store, account, report, taken)
+
+    other = InstrumentId("binance:usdm:ETHUSDT")
+    assert whole((LINEAR, "-0.1"))
+    assert not whole((LINEAR, "-0.1"), (other, "1"))
+    assert whole((LINEAR, "-0.1"), (other, "1"), taken=(LINEAR, other))
+    assert not whole((LINEAR, "-0.165"), taken=()), "nothing is taken over"
+    account.wallet_owed = True
+    assert whole((LINEAR, "-0.165"), taken=())
+    assert not whole((LINEAR, "-0.1"), taken=())

@@ -152,6 +152,32 @@ def test_a_reference_older_than_its_age_is_none() -> None:
     assert pricing.reference(one.config, market, young_ns, opening=True) is None
 
 
+def test_a_leg_is_walked_on_the_side_that_its_order_meets() -> None:
+    one = hedged()
+    market = one.store.markets[SPOT]
+    market.bids, market.asks = ((59_000.0, 5.0),), ((61_000.0, 5.0),)
+    for side, price in ((Side.BUY, 61_000.0), (Side.SELL, 59_000.0)):
+        found = sizing.executable(market, side, 10_000.0)
+        assert found is not None
+        assert found.price == pytest.approx(price)
+
+
+def test_the_touch_s_distance_is_counted_the_way_that_an_order_pays() -> None:
+    market = hedged().store.markets[SPOT]
+    market.bids, market.asks = ((59_400.0, 5.0),), ((60_600.0, 5.0),)
+    for side in Side:
+        assert pricing.distance_bps(market, side, D(60_000)) == pytest.approx(100.0)
+    market.bids = market.asks = ()
+    assert pricing.distance_bps(market, Side.BUY, D(60_000)) == 0.0
+
+
+def test_slippage_beyond_the_collar_widens_no_further() -> None:
+    one = hedged()
+    pair = one.store.pairs[BTC]
+    pair.fruitless = 9
+    assert pricing.slippage_bps(one.config, pair, 0.5, forced=True) == one.config.strategy.slippage_bps == 2.0
+
+
 def test_a_forced_exit_widens_with_what_was_fruitless_and_with_time() -> None:
     one = hedged()
     pair, config = one.store.pairs[BTC], one.config

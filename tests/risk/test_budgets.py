@@ -192,6 +192,10 @@ def test_an_account_that_refuses_orders_holds_its_pairs(name: str) -> None:
     build.account(store, name).openings_held_ns = NOW + 1
     assert block(store) == block(store, *build.entry()) == "budget_refused"
     assert block(store, at_ns=NOW + 1) is None
+    build.account(store, name).openings_held_ns = NOW + 90 * SECOND_NS
+    told = budgets.entry_block(store, NOW, store.pairs[BTC], ())
+    assert told is not None
+    assert told.value == f"{name} 90 s left"
 
 
 def test_a_passed_budget_stays_passed_for_its_time() -> None:

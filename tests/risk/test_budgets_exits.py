@@ -29,6 +29,9 @@ def test_an_exit_that_was_bought_back_waits_for_its_pause() -> None:
     store = undone_exit()
     assert exit_code(store, 59) == "exit_was_undone"
     assert exit_code(store, 60) is None
+    told = budgets.exit_block(store, NOW + 10 * SECOND_NS, store.pairs[BTC])
+    assert told is not None
+    assert (told.value, told.limit) == ("50", "60"), "seconds left, of how many"
     store.pairs[BTC].spending.undone_exits = 2
     assert exit_code(store, 119) == "exit_was_undone"
     assert exit_code(store, 120) is None

@@ -95,3 +95,13 @@ def test_an_inverse_contract_is_worth_what_it_says() -> None:
     assert FuseBox(fuse(notional=59_999), listed).allow([inverse], NOW) is not None
     assert FuseBox(fuse(notional=60_000)).allow([inverse], NOW) is not None
     assert FuseBox(fuse(), listed).allow([ONE], NOW) == f"{LINEAR} is unknown to the fuse"
+
+
+def test_what_is_older_than_a_minute_gives_nothing_back_when_it_ends() -> None:
+    box = FuseBox(fuse(notional=60_000))
+    assert box.allow([numbered(1)], NOW) is None
+    assert box.allow([numbered(2)], NOW + MINUTE_NS) is None
+    box.ended(numbered(1).client_id)
+    assert box.allow([numbered(3)], NOW + MINUTE_NS) is not None, "the second order's worth is spent"
+    box.ended(numbered(2).client_id)
+    assert box.allow([numbered(4)], NOW + MINUTE_NS) is None

@@ -10,7 +10,7 @@ from bot.model.commands import MarginStage
 from bot.model.config import Config
 from bot.model.store import Deleveraged, Market, Store
 from risk.guard import Refused, admit
-from risk.opening_holds import settled_rate_end_ns
+from risk.opening_holds import leg_skew, settled_rate_end_ns
 from risk.watch import holds, leg_holds
 from tests.risk import build
 from tests.risk.build import BTC, LINEAR, NOW, SECOND_NS, SPOT, D, entry, leave, replace
@@ -76,6 +76,16 @@ def test_the_books_of_both_legs_come_about_as_late(lags: tuple[float, float], fo
     for name, lag_s in zip((SPOT, LINEAR), lags, strict=True):
         arrived(store.markets[name], lag_s)
     assert codes(store) == found
+
+
+def test_a_skew_is_told_in_seconds() -> None:
+    store = build.make_store()
+    for name, lag_s in ((SPOT, 1.5), (LINEAR, 0.25)):
+        arrived(store.markets[name], lag_s)
+    assert store.config is not None
+    hold = leg_skew(store.config, store.markets[SPOT], store.markets[LINEAR])
+    assert hold is not None
+    assert (hold.value, hold.limit) == ("1.250 s", f"{store.config.strategy.leg_skew_max_s:g} s")
 
 
 def test_a_quiet_market_is_no_skew() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+import pytest
 
 from bot.model.instrument import Position, Side
 from bot.model.pair import PairState, Role
-from risk.ratio import Adjustment, against, in_ratio
-from tests.core.world import BTC, LINEAR, SPOT, hedged
+from risk.ratio import Adjustment, against, drift_band_base, in_ratio, leg_size_base
+from tests.core.world import BTC, INVERSE, LINEAR, SPOT, hedged
 
 D = Decimal
 
@@ -81,3 +82,52 @@ def test_a_rest_that_no_leg_can_trade_is_in_ratio_and_one_that_some_leg_can_is_n
     assert not in_ratio(store, pair), "a contract that only reduces has no minimum"
     perp.instrument = msgspec.structs.replace(perp.instrument, lot=D("0.001"))
     assert in_ratio(store, pair)
+
+
+def test_the_band_of_a_held_pair_is_its_largest_and_at_least_a_lot() -> None:
+    one = hedged(strategy={"drift_band_bps": 100.0, "drift_band_lots": 0.0})
+    pair, store = one.store.pairs[BTC], one.store
+    pair.long.position = Position(D("0.5"))
+    assert drift_band_base(store, pair) == 0.005, "100 bp of half a coin"
+    pair.long.position = Position(D("0.05"))
+    assert drift_band_base(store, pair) == 0.001, "a lot of the contract"
+    one = hedged(strategy={"drift_band_bps": 100.0, "drift_band_lots": 3.0})
+    pair, store = one.store.pairs[BTC], one.store
+    pair.long.position = Position(D("0.1"))
+    assert drift_band_base(store, pair) == 0.003, "three lots"
+    pair.long.position = Position(D("0.5"))
+    assert drift_band_base(store, pair) == 0.005
+    store.config = None
+    assert drift_band_base(store, pair) == 0.001
+
+
+def test_only_a_held_pair_has_a_drift_band() -> None:
+    one = hedged(strategy={"drift_band_bps": 0.0, "drift_band_lots": 4.0})
+    pair, store = one.store.pairs[BTC], one.store
+    hedge = -pair.short.position.qty
+    for off, held, entering in (("0.0005", True, True), ("0.003", True, False), ("0.0045", False, False)):
+        pair.long.position = Position(hedge + D(off))
+        pair.state = PairState.HEDGED
+        assert in_ratio(store, pair) is held, off
+        pair.state = PairState.ENTERING
+        assert in_ratio(store, pair) is entering, off
+
+
+def test_the_size_of_a_leg_in_base_currency() -> None:
+    one = hedged(INVERSE)
+    market = one.store.markets[INVERSE]
+    market.mark = D(50_000)
+    assert leg_size_base(market, D(-100)) == pytest.approx(0.2), "100 contracts of 100 quote at 50,000"
+    market.mark = None
+    assert leg_size_base(market, D(-100)) == 0.0
+    assert leg_size_base(one.store.markets[SPOT], D("0.3")) == 0.3
+
+
+def test_a_delta_of_one_lot_of_the_coarser_leg_is_in_ratio_while_entering() -> None:
+    one = hedged()
+    pair, store = one.store.pairs[BTC], one.store
+    pair.state = PairState.ENTERING
+    hedge = -pair.short.position.qty
+    for off, expected in (("0.001", True), ("-0.001", True), ("0.00101", False), ("-0.00101", False)):
+        pair.long.position = Position(hedge + D(off))
+        assert in_ratio(store, pair) is expected, off

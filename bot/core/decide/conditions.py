@@ -216,7 +216,6 @@ def _has_position(store: Store, pair: Pair) -> bool:
 @lru_cache(maxsize=256)
 def keys_of_account(name: AccountId) -> tuple[str, ...]:
     channels = (f"channel:{name} {channel.value}" for channel in Channel)
-    channels = (f"channel:{name} {channel.value}" for channel in Channel)
     kinds = ("reconcile", "foreign", "settings", "fee_coin", "deleveraging")
     return (*(f"{kind}:{name}" for kind in kinds), *channels)
 
