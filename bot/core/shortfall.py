@@ -54,7 +54,7 @@ def measure(store: Store, account: Account, report: AccountReported, unsaid: tup
 
 def _lacking(ours: Decimal, venues: Decimal) -> Decimal:
     """How much of a position of ours the venue does not hold; of one that turned, all of it."""
-    if ours == 0 or (venues > 0) == (ours > 0) or venues == 0:
+    if ours == 0 or (venues > 0) == (ours > 0):
         return max(ZERO, abs(ours) - abs(venues))
     return abs(ours)
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from tests.conftest import ROOT
 
 MODULES = (
-    "risk/tradable.py", "risk/ratio.py", "risk/needs.py", "risk/fuse.py", "risk/budgets.py",
+    "risk/tradable.py", "risk/ratio.py", "risk/needs.py", "risk/guard.py", "risk/fuse.py", "risk/budgets.py",
     "risk/ownership.py", "risk/deleverage.py", "risk/fee_coin.py", "risk/opening_holds.py",
     "bot/core/decide/alerts.py", "bot/core/decide/candidates.py", "bot/core/decide/conditions.py",
     "bot/core/decide/draft.py", "bot/core/decide/events.py", "bot/core/decide/idle.py",

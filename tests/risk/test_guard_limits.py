@@ -43,6 +43,13 @@ def test_coins_that_the_pair_did_not_buy_are_not_sold() -> None:
     assert rule_of(store, sell) == "owned_coins"
 
 
+def test_an_instrument_that_nobody_has_described_is_named() -> None:
+    store = build.make_store()
+    long, short = build.entry()
+    del store.markets[short.instrument]
+    assert admit(store, NOW, (long, short)) == Refused("missing:instrument", short.instrument, "", BTC)
+
+
 def test_no_order_turns_a_contract_over() -> None:
     store = build.make_store()
     build.hedge(store, "1", "0.9")
