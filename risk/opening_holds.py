@@ -1,4 +1,4 @@
-"""Holds that lie in time and in margin: books that arrive late, rates that are old, wallets that gave back.
+"""Holds of time, of margin and of others: late books, old rates, wallets that gave back, foreign orders.
 
 A book's age counts from its receipt (`watch.feed_age_ns`) and from the venue's own time: a stream that is
 seconds behind is never silent, and its prices are of the past.  What must stay true: a time that a venue does
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bot.model.commands import MarginStage
 from bot.model.config import Config
+from bot.model.ids import InstrumentId
 from bot.model.instrument import Kind
 from bot.model.store import Account, Market
 from risk.hold import Hold
@@ -96,3 +97,18 @@ def deleveraged(account: Account, market: Market, at_ns: int) -> tuple[Hold, ...
         return ()
     value, limit = f"{account.id} {asset} {inside_ns / 1e9:.0f} s", f"{INSIDE_NS / 1e9:.0f} s"
     return (Hold("deleveraged", value, limit),)
+
+
+def of_others(account: Account, instrument_id: InstrumentId) -> list[Hold]:
+    """What somebody else has in an instrument of ours: an order of theirs can take a leg away, and a contract
+    position of theirs is one with ours at the venue."""
+    found = []
+    held = account.baseline_positions.get(instrument_id)
+    if held is not None and held.qty:
+        found.append(Hold("baseline_position", instrument_id))
+    found += [
+        Hold("foreign_order", f"{instrument_id} {order.name}")
+        for order in account.foreign
+        if order.instrument == instrument_id
+    ]
+    return found

@@ -164,9 +164,7 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if at_ns < account.throttled_ns:
         left_s = (account.throttled_ns - at_ns) / 1e9
         found.append(Hold("throttled", f"{account_id} {left_s:.0f} s"))
-    found += settings_holds(store, market, account)
-    found += _of_others(account, instrument_id)
-    found += opening_holds.deleveraged(account, market, at_ns)
+    found += _rare_holds(store, market, account, at_ns)
     offset = rules.clock_offset(limits, PairName(""), account.offset_ns)
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
@@ -221,18 +219,16 @@ def settings_holds(store: Store, market: Market, account: Account) -> tuple[Hold
     )
 
 
-def _of_others(account: Account, instrument_id: InstrumentId) -> list[Hold]:
-    """What somebody else has in an instrument of ours: an order of theirs can take a leg away, and a contract
-    position of theirs is one with ours at the venue."""
-    found = []
-    held = account.baseline_positions.get(instrument_id)
-    if held is not None and held.qty:
-        found.append(Hold("baseline_position", instrument_id))
-    found += [
-        Hold("foreign_order", f"{instrument_id} {order.name}")
-        for order in account.foreign
-        if order.instrument == instrument_id
-    ]
+def _rare_holds(store: Store, market: Market, account: Account, at_ns: int) -> list[Hold]:
+    """Settings at the venue, orders and positions of others, a wallet that gave back: few accounts have any,
+    and every step asks."""
+    found: list[Hold] = []
+    if account.hedged or account.multi_assets or market.leverage is not None:
+        found += settings_holds(store, market, account)
+    if account.foreign or account.baseline_positions:
+        found += opening_holds.of_others(account, market.instrument.id)
+    if account.deleveraged:
+        found += opening_holds.deleveraged(account, market, at_ns)
     return found
 
 

@@ -22,6 +22,7 @@ Quote = tuple[float, float]  # price, size in venue units
 _WINDOW = 64  # prices in a window after a rebuild
 _WINDOW_MIN = 16  # below this a window is rebuilt, if there is more to show
 _WINDOW_MAX = 192  # above this it is cut
+_MANY = 1_000  # levels of one update, beyond which sorting once is cheaper than inserting each
 
 
 class BookSide:
@@ -51,7 +52,7 @@ class BookSide:
 
     def apply(self, levels: Sequence[Quote]) -> None:
         """Set levels to absolute sizes; a size of 0 removes the level."""
-        if len(levels) > _WINDOW_MAX:
+        if len(levels) > _MANY:
             self._apply_many(levels)
             return
         sizes, near, low, high = self._sizes, self._near, self._low, self._high

@@ -73,6 +73,8 @@ def changes(
             subjects.accounts[one.command.account] = None
     out = _compared(store, at_ns, ("halted",), conditions.of_everything(store))
     for name in subjects.pairs:
+        if not store.alerts and conditions.is_quiet(store, store.pairs[name]):
+            continue
         found = conditions.of_pair(store, at_ns, store.pairs[name])
         out += _compared(store, at_ns, conditions.keys_of_pair(name), found)
     for account in subjects.accounts:

@@ -104,13 +104,8 @@ STANDING: dict[str, Standing] = {
     ),
 }
 
-UNDER_WAY = (
-    "trading",
-    "in_flight",
-    "repair_pause",
-    "clip_interval",
-    "settling",
-)  # idle codes between attempts
+# idle codes between attempts
+UNDER_WAY = ("trading", "in_flight", "repair_pause", "clip_interval", "settling")
 
 
 # --- a pair -----------------------------------------------------------------------------------------------
@@ -120,6 +115,19 @@ UNDER_WAY = (
 def keys_of_pair(name: PairName) -> tuple[str, ...]:
     kinds = ("legged", "naked_halted", "margin_coins", "contract_of_open_pair", *STANDING)
     return (*(f"{kind}:{name}" for kind in kinds), *(f"limit:{name}:{rule}" for rule in watch.PASSABLE))
+
+
+def is_quiet(store: Store, pair: Pair) -> bool:
+    """Whether no condition of a pair can hold: asked in each step, and cheaper than `of_pair`."""
+    return (
+        pair.mode is Mode.ACTIVE
+        and pair.state is not PairState.LEGGED
+        and not pair.naked_ns
+        and pair.idle not in STANDING
+        and not pair.long.coin_cash
+        and not pair.short.coin_cash
+        and ownership.rival(store, pair) is None
+    )
 
 
 def of_pair(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:

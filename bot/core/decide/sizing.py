@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from functools import lru_cache
 
 from msgspec import Struct
 
 from bot.core import views
 from bot.model.config import Config
 from bot.model.instrument import Instrument, Side, base_per_qty, reference_per_qty
-from bot.model.money import ONE, REFERENCE_QUANTUM, ZERO, divide, exact, floor_to, nearest_to
+from bot.model.money import (
+    ONE,
+    REFERENCE_QUANTUM,
+    ZERO,
+    divide,
+    exact,
+    floor_to,
+    nearest_to,
+)
 from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store
 from bot.quant.basis import walk_quote
@@ -71,6 +80,8 @@ def capital_used_quote(store: Store, pair: Pair) -> Decimal:
     """What a pair uses of its capital: its long leg at the mark, and the margin that its contracts lock."""
     total = ZERO
     for leg in pair.legs:
+        if not leg.position.qty:
+            continue
         market = store.markets[leg.instrument]
         worth = views.notional_quote(market, leg.position.qty) or ZERO
         if leg.role is Role.LONG:
@@ -93,9 +104,16 @@ def _locked_share(market: Market, qty: Decimal) -> Decimal:
     instrument, mark = market.instrument, market.mark
     if instrument.is_spot or mark is None or not instrument.brackets:
         return ZERO
-    value = abs(qty) * reference_per_qty(instrument, mark)
-    tier = next((each for each in instrument.brackets if value <= each.cap), instrument.brackets[-1])
-    return divide(ONE, Decimal(leverage_at(tier, market.leverage)), REFERENCE_QUANTUM)
+    tier = instrument.brackets[0]
+    if qty:
+        value = abs(qty) * reference_per_qty(instrument, mark)
+        tier = next((each for each in instrument.brackets if value <= each.cap), instrument.brackets[-1])
+    return _share_at(leverage_at(tier, market.leverage))
+
+
+@lru_cache(maxsize=256)
+def _share_at(leverage: int) -> Decimal:
+    return divide(ONE, Decimal(leverage), REFERENCE_QUANTUM)
 
 
 def entry_size(store: Store, pair: Pair, clip_quote: float) -> Size | None:
