@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from bot.model.commands import (
     AnyCommand,
     CancelOrder,
+    EntryCarry,
     EntryGap,
+    ExitHold,
     Flatten,
     MarginStage,
     NoteIdle,
@@ -25,12 +28,15 @@ from bot.model.commands import (
 )
 from bot.model.facts import Booted
 from bot.model.ids import AccountId, ClientId, PairName
-from bot.model.instrument import Side
+from bot.model.instrument import Position, Side
 from bot.model.pair import Mode, Purpose, Role
-from bot.shell.decisions import Reason, reason_of
+from bot.model.store import Store
+from bot.shell.decisions import KEPT_BY, Reason, reason_of
 from bot.shell.journal import JournalWriter
 from bot.shell.verify import verify
-from tests.core.world import BTC, LINEAR, SPOT, World
+from risk.exposure import pair_delta_base
+from tests.conftest import ROOT
+from tests.core.world import BTC, LINEAR, SPOT, World, hedged
 
 D = Decimal
 
@@ -46,36 +52,107 @@ def order(role: Role, purpose: Purpose, **changes: object) -> PlaceOrder:
 
 ENTRY = (order(Role.LONG, Purpose.ENTER), order(Role.SHORT, Purpose.ENTER))
 EXIT = (order(Role.SHORT, Purpose.EXIT, why=Flatten("x")), order(Role.LONG, Purpose.EXIT, why=Flatten("x")))
-REPAIR = order(Role.LONG, Purpose.REPAIR)
+REPAIR = order(Role.LONG, Purpose.REPAIR, side=Side.BUY)  # the pair of `store` lacks some of its long leg
+COMPLETED = order(Role.SHORT, Purpose.REPAIR, side=Side.BUY)
 IDLE = NoteIdle(PairName("BTC"), "holding")
+GIVING = SetMargin(AccountId("binance:usdm"), "USDT", MarginStage.GIVING)
+ASKED = QueryAccount(AccountId("binance:usdm"), 0, {})
 Commands = tuple[AnyCommand, ...]
 
 
+def changed(orders: tuple[PlaceOrder, ...], **changes: object) -> tuple[PlaceOrder, ...]:
+    """The first order otherwise."""
+    return (msgspec.structs.replace(orders[0], **changes), *orders[1:])
+
+
+def store(idle: str = "") -> Store:
+    """A pair that is short by more than it is long, and waits by a code."""
+    world = hedged()
+    pair = world.store.pairs[BTC]
+    pair.idle = idle
+    pair.legs[0].position = Position(D("0.1"), D(6_000))
+    assert pair_delta_base(world.store, pair) < 0, "the premise"
+    return world.store
+
+
 @pytest.mark.parametrize(
-    ("stored", "decided", "reason"),
+    ("stored", "decided", "idle", "reason"),
     [
-        (ENTRY, (), Reason.HELD),
-        (ENTRY, (IDLE,), Reason.HELD),
-        (ENTRY, (msgspec.structs.replace(ENTRY[0], qty=D("0.09")), ENTRY[1]), Reason.SIZE),
-        (EXIT, (msgspec.structs.replace(EXIT[0], price=D(60_001)), EXIT[1]), Reason.PRICE),
-        (EXIT, (IDLE,), Reason.WAY_OUT),
-        ((IDLE,), EXIT, Reason.WAY_OUT),
-        ((REPAIR,), (msgspec.structs.replace(REPAIR, role=Role.SHORT, instrument=LINEAR),), Reason.WAY_OUT),
-        ((), (CancelOrder(ClientId("a"), SPOT, "legged"),), Reason.WITHDRAWN),
-        ((), (SetMode("BTC", Mode.PAUSED, "adopted"),), Reason.LATCHED),
-        ((), (SetMargin(AccountId("binance:usdm"), "USDT", MarginStage.GIVING),), Reason.MARGIN),
-        ((), (QueryAccount(AccountId("binance:usdm"), 0, {}),), Reason.ASKED),
-        ((IDLE,), (RaiseAlert("k", "info", "t"),), Reason.TOLD),
+        (ENTRY, (), "budget_fees_day", Reason.BUDGET),
+        (ENTRY, (IDLE,), "entry_was_unwound", Reason.BUDGET),
+        (ENTRY, (), "guard_margin_ratio", Reason.GUARD),
+        (ENTRY, (), "fuse_room", Reason.FUSE),
+        (ENTRY, (), "feed_lag", Reason.NEEDS),
+        (ENTRY, (), "capital_in_use", Reason.CAPITAL),
+        (ENTRY, (), "near_end", Reason.CARRY),
+        (ENTRY, (), "holding", Reason.HOLD),
+        (ENTRY, (), "mode_paused", Reason.MODE),
+        (EXIT, (IDLE,), "beyond_exit_collar", Reason.COLLAR),
+        (EXIT, (), "not_held", Reason.TRADABLE),
+        (ENTRY, changed(ENTRY, qty=D("0.09")), "", Reason.SIZE),
+        (EXIT, changed(EXIT, qty=D("0.101")), "", Reason.SIZE),
+        (EXIT, changed(EXIT, price=D(60_001)), "", Reason.PRICE),
+        (EXIT, changed(EXIT, price=D(65_999)), "", Reason.PRICE),
+        (EXIT, changed(EXIT, why=ExitHold(2.0, 1.0)), "", Reason.WAY_OUT),
+        (EXIT, changed(EXIT, why=Flatten("y")), "", Reason.TOLD),
+        ((IDLE,), EXIT, "", Reason.WAY_OUT),
+        ((REPAIR,), (COMPLETED,), "", Reason.WAY_OUT),
+        ((), (CancelOrder(ClientId("a"), SPOT, "legged"),), "", Reason.WITHDRAWN),
+        ((), (SetMode("BTC", Mode.PAUSED, "adopted"),), "", Reason.LATCHED),
+        ((SetMode("*", Mode.HALTED, "flat"),), (), "", Reason.LATCHED),
+        ((), (GIVING,), "", Reason.MARGIN),
+        ((), (ASKED,), "", Reason.ASKED),
+        ((IDLE,), (RaiseAlert("k", "info", "t"),), "", Reason.TOLD),
+        ((*ENTRY, IDLE), (*changed(ENTRY, qty=D("0.09")), ASKED), "", Reason.SIZE),
     ],
 )
-def test_each_reason_is_read_off_the_two_answers(stored: Commands, decided: Commands, reason: Reason) -> None:
-    assert reason_of(stored, decided) is reason
+def test_each_reason_is_read_off_the_two_answers(
+    stored: Commands, decided: Commands, idle: str, reason: Reason
+) -> None:
+    assert reason_of(stored, decided, store(idle)) is reason
+
+
+@pytest.mark.parametrize(
+    ("stored", "decided", "idle"),
+    [
+        (ENTRY, (), ""),
+        (ENTRY, (), "gap_below_entry"),
+        (EXIT, (), "trading"),
+        (EXIT, (), "stale_feed"),
+        (ENTRY, changed(ENTRY, qty=D("0.106")), ""),
+        (ENTRY, changed(ENTRY, price=D(60_001)), ""),
+        (ENTRY, changed(ENTRY, why=EntryCarry(1.0, 1.0, 1.0, 1.0)), ""),
+        (ENTRY, changed(ENTRY, tif=TimeInForce.GTC), ""),
+        (EXIT, changed(EXIT, price=D(66_001)), ""),
+        (EXIT, changed(EXIT, arrival_mid=D(60_001)), ""),
+        (EXIT, changed(EXIT, side=Side.SELL), ""),
+        (EXIT, (*EXIT, order(Role.LONG, Purpose.EXIT, client_id=ClientId("b"), why=Flatten("x"))), ""),
+        ((order(Role.LONG, Purpose.EXIT, reduce_only=True),), (order(Role.LONG, Purpose.EXIT),), ""),
+        ((IDLE,), changed(EXIT, qty=D(1)), ""),
+        ((IDLE,), changed(EXIT, price=D(66_001)), ""),
+        ((REPAIR,), (msgspec.structs.replace(REPAIR, side=Side.SELL),), ""),
+        ((), (SetMode("BTC", Mode.ACTIVE, "x"),), ""),
+        ((SetMode("BTC", Mode.REDUCE_ONLY, "x"),), (), ""),
+        ((GIVING,), (), ""),
+        ((), (ASKED, ASKED), ""),
+        ((ASKED, IDLE), (IDLE, ASKED), ""),
+        ((*ENTRY, IDLE), (*changed(ENTRY, qty=D("0.09")), SetMode("BTC", Mode.ACTIVE, "x")), ""),
+    ],
+)
+def test_what_no_changed_rule_explains_has_none(stored: Commands, decided: Commands, idle: str) -> None:
+    assert reason_of(stored, decided, store(idle)) is None
+
+
+def test_codes_that_explain_are_codes_that_a_pair_waits_by() -> None:
+    known = set(re.findall(r"`([a-z_]+)[:`]", (ROOT / "docs/CODES.md").read_text(encoding="utf-8")))
+    assert set(KEPT_BY) <= known
+    assert not set(KEPT_BY) & {"trading", "in_flight", "clip_interval", "gap_below_entry", "stale_feed"}
 
 
 def test_a_decision_of_the_switch_is_one() -> None:
     switched = [one for row in _carried().rows for one in row.commands if isinstance(one, SetSwitch)]
     assert switched, "the premise"
-    assert reason_of((), tuple(switched)) is Reason.SWITCH
+    assert reason_of((), tuple(switched), store()) is Reason.SWITCH
 
 
 def _carried() -> World:
@@ -88,9 +165,10 @@ def _carried() -> World:
 
 @pytest.mark.parametrize("stored", [(), (IDLE,), EXIT, (ENTRY[0],)])
 def test_an_entry_that_was_not_made_has_none(stored: Commands) -> None:
-    assert reason_of(stored, ENTRY) is None
+    assert reason_of(stored, ENTRY, store("holding")) is None
     opposite = msgspec.structs.replace(ENTRY[0], side=Side.SELL)
-    assert reason_of(ENTRY, (opposite, ENTRY[1])) is None
+    assert reason_of(ENTRY, (opposite, ENTRY[1]), store("holding")) is None
+    assert reason_of(ENTRY, ENTRY[:1], store("holding")) is None
 
 
 @pytest.mark.parametrize(("version", "is_good"), [("0.1.0", True), ("0.2.0", False), ("0", False)])

@@ -131,16 +131,17 @@ async def play(story: Story, journal: Path, reach: Reach = by_memory) -> Told:
     async with reach(venue) as way, asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(venue.world.play()), tasks.create_task(venue.layer.run())]
         try:
-            return await _lives(story, venue, bot, way)
+            return await lives(story, venue, bot, way)
         finally:
             for task in background:
                 task.cancel()
 
 
-async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
+async def lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
+    """The bot's lives at a venue that is played meanwhile; the first begins now."""
     loop = asyncio.get_running_loop()
     until_s = venue.begun_s + story.seconds
-    lives: list[list[str]] = []
+    lived: list[list[str]] = []
     for steps in (*story.kills, None):
         network = way.network()
         clock = LiveClock(START_NS + round((loop.time() - venue.begun_s) * 1e9), loop.time)
@@ -148,7 +149,7 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
         running = asyncio.ensure_future(daemon.run())
         ends = (network.vanish, running.cancel) if isinstance(network, MemoryNetwork) else ()
         venue.fate = bot.mortal(daemon, steps, *ends)
-        if not lives:
+        if not lived:
             for adopt_s, account in story.adopts:
                 order = AdoptionOrdered(AccountId(account), "test", "as it stands")
                 loop.call_at(venue.begun_s + adopt_s, daemon.engine.inbox.put, order)
@@ -159,7 +160,7 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
                 if (due_s := venue.begun_s + order_s) > loop.time():
                     ordered = ModeOrdered(scope, mode, "operator", "test")
                     loop.call_at(due_s, daemon.engine.inbox.put, ordered)
-        lives.append(venue.fate.steps)
+        lived.append(venue.fate.steps)
         await asyncio.wait((running,), timeout=until_s - loop.time())
         if not venue.fate.is_dead:
             venue.fate = bot.mortal(daemon, None)  # the story is over, or the run: no death comes after it
@@ -173,7 +174,7 @@ async def _lives(story: Story, venue: Venue, bot: Bot, way: Way) -> Told:
         daemon.stop("test", "the story is over")
     outcome = await running
     await network.close()
-    return told(venue, bot, daemon, Ending(outcome, *found, lives))
+    return told(venue, bot, daemon, Ending(outcome, *found, lived))
 
 
 Look = tuple[dict[str, tuple[Hold, ...]], dict[str, Mode]]
