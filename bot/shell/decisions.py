@@ -100,6 +100,8 @@ KEPT_BY = {
     "settled_rate_old": Reason.NEEDS,
     "contract_of_open_pair": Reason.NEEDS,
 }
+# What has bound entries always and binds today also what shrinks.
+CLOSING_KEPT_BY = frozenset({"throttled", "hedge_mode", "crossed_book"})
 _KEPT_BY_KIND = {"budget_": Reason.BUDGET, "guard_": Reason.GUARD, "mode_": Reason.MODE}
 _CLOSING = frozenset({Purpose.EXIT, Purpose.UNWIND})
 _MENDING = frozenset({Purpose.REPAIR, Purpose.UNWIND, Purpose.DRIFT})
@@ -174,9 +176,7 @@ def _of_orders(name: PairName, old: Orders, new: Orders, store: Store) -> Reason
     if not (_is_sound(old) and _is_sound(new)):
         return None
     if not new:
-        code = store.pairs[name].idle
-        by_kind = [reason for kind, reason in _KEPT_BY_KIND.items() if code.startswith(kind)]
-        return KEPT_BY.get(code, by_kind[0] if by_kind else None)
+        return _kept_by(store.pairs[name].idle, old)
     if {_leg(order) for order in old} == {_leg(order) for order in new}:
         return _of_numbers(old, new, store)
     if any(order.purpose is Purpose.ENTER for order in new):
@@ -184,6 +184,13 @@ def _of_orders(name: PairName, old: Orders, new: Orders, store: Store) -> Reason
     return (
         Reason.WAY_OUT if all(_is_priced(order, store) and _shrinks(order, store) for order in new) else None
     )
+
+
+def _kept_by(code: str, old: Orders) -> Reason | None:
+    if code in CLOSING_KEPT_BY and not any(order.purpose is Purpose.ENTER for order in old):
+        return Reason.NEEDS
+    by_kind = [reason for kind, reason in _KEPT_BY_KIND.items() if code.startswith(kind)]
+    return KEPT_BY.get(code, by_kind[0] if by_kind else None)
 
 
 def _of_numbers(old: Orders, new: Orders, store: Store) -> Reason | None:

@@ -8,7 +8,8 @@ gateway and no filter, and it needs no settings: each run's are in its `Booted`.
 does not explain is hidden nondeterminism.
 
 Rows of an earlier version are folded as they are.  Where they would be decided otherwise today, the reason
-must be one of `bot.shell.decisions`, and they are counted by it.
+must be one of `bot.shell.decisions`, and they are counted by it.  Rows of this version are held to all four
+checks wherever they stand: its boot begins from what the rows before it fold to, as the program does.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from bot.model.ids import AccountId, ClientId, PairName
 from bot.model.instrument import Position, Side
 from bot.model.pair import Mode, Purpose, Role
 from bot.model.store import Store
-from bot.shell.decisions import KEPT_BY, Reason, reason_of
+from bot.shell.decisions import CLOSING_KEPT_BY, KEPT_BY, Reason, reason_of
 from bot.shell.journal import JournalWriter
 from bot.shell.verify import verify
 from risk.exposure import pair_delta_base
@@ -89,6 +89,7 @@ def store(idle: str = "") -> Store:
         (ENTRY, (), "mode_paused", Reason.MODE),
         (EXIT, (IDLE,), "beyond_exit_collar", Reason.COLLAR),
         (EXIT, (), "not_held", Reason.TRADABLE),
+        (EXIT, (), "throttled", Reason.NEEDS),
         (ENTRY, changed(ENTRY, qty=D("0.09")), "", Reason.SIZE),
         (EXIT, changed(EXIT, qty=D("0.101")), "", Reason.SIZE),
         (EXIT, changed(EXIT, price=D(60_001)), "", Reason.PRICE),
@@ -119,6 +120,7 @@ def test_each_reason_is_read_off_the_two_answers(
         (ENTRY, (), "gap_below_entry"),
         (EXIT, (), "trading"),
         (EXIT, (), "stale_feed"),
+        (ENTRY, (), "throttled"),
         (ENTRY, changed(ENTRY, qty=D("0.106")), ""),
         (ENTRY, changed(ENTRY, price=D(60_001)), ""),
         (ENTRY, changed(ENTRY, why=EntryCarry(1.0, 1.0, 1.0, 1.0)), ""),
@@ -145,7 +147,7 @@ def test_what_no_changed_rule_explains_has_none(stored: Commands, decided: Comma
 
 def test_codes_that_explain_are_codes_that_a_pair_waits_by() -> None:
     known = set(re.findall(r"`([a-z_]+)[:`]", (ROOT / "docs/CODES.md").read_text(encoding="utf-8")))
-    assert set(KEPT_BY) <= known
+    assert set(KEPT_BY) | CLOSING_KEPT_BY <= known
     assert not set(KEPT_BY) & {"trading", "in_flight", "clip_interval", "gap_below_entry", "stale_feed"}
 
 
