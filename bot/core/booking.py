@@ -225,28 +225,24 @@ def _take_over(store: Store, account: Account, fact: AccountReported, is_whole: 
     if account.adopting or (is_whole and shortfall.is_whole(store, account, fact, taken)):
         account.begun_ns = fact.venue_ns
         ledger.adopted(store, fact.account, fact.balances, fact.positions)
-        _adopt_contracts(store, account, fact, tuple(store.markets))
+        _adopt_contracts(store, account, tuple(store.markets))
         _adopt_coins(store, account, fact)
         account.shrunk, account.wallet_owed = {}, False
     elif taken:
-        held = {each.instrument: Position(each.qty, each.cost) for each in fact.positions}
         for name in taken:
-            ledger.adopted_contract(store, name, held.get(name, Position()))
+            ledger.adopted_contract(store, name, account.positions.get(name, Position()))
             del account.shrunk[name]
-        _adopt_contracts(store, account, fact, taken)
+        _adopt_contracts(store, account, taken)
         account.wallet_owed = True
 
 
-def _adopt_contracts(
-    store: Store, account: Account, fact: AccountReported, names: tuple[InstrumentId, ...]
-) -> None:
-    """Pairs hold no more of these contracts than the account does, baseline left aside."""
-    held = {each.instrument: Position(each.qty, each.cost) for each in fact.positions}
+def _adopt_contracts(store: Store, account: Account, names: tuple[InstrumentId, ...]) -> None:
+    """Pairs hold no more of these contracts than the account does by its last report, baseline left aside."""
     for name in names:
         listed = store.markets[name].instrument
         if listed.account != account.id or listed.is_spot:
             continue
-        stands = held.get(name, Position())
+        stands = account.positions.get(name, Position())
         ours = stands.qty - account.baseline_positions.get(name, Position()).qty
         for leg, position in ownership.divided(store, listed, Position(ours, stands.cost)):
             if position.qty != leg.position.qty:
