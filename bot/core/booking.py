@@ -185,6 +185,11 @@ def report_account(store: Store, at_ns: int, fact: AccountReported) -> None:
     account.unread_rows = fact.unread_rows
     if not is_whole and (account.baseline is None or account.adopting):
         return  # the question stands, and is asked again
+    # what was heard after the question may be missing from its answer: it speaks against this report too
+    if 0 < account.asked_ns <= account.touched_ns:
+        account.touched_ns = at_ns
+    if 0 < account.asked_ns <= account.doubted_ns:
+        account.doubted_ns = at_ns
     account.asked_ns, account.reported_ns = 0, at_ns
     account.moved = False
     unsaid = recon.unsaid(store, fact)

@@ -48,10 +48,10 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
             due = at_ns - account.asked_ns >= ANSWER_DUE_NS
         else:
             due = not account.reconciled and not account.differences
-            is_urgent = account.differences or account.touched_ns > account.reported_ns
+            is_urgent = account.differences or account.touched_ns >= account.reported_ns
             due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if is_urgent else every_ns)
             due = due or (bool(account.shrunk) and at_ns - account.reported_ns >= SECOND_LOOK_NS)
-            is_doubted = account.doubted_ns > account.reported_ns
+            is_doubted = account.doubted_ns >= account.reported_ns
             due = due or (is_doubted and at_ns - account.reported_ns >= DOUBT_PAUSE_NS)
         if due:
             queries.append(

@@ -107,6 +107,22 @@ def test_a_book_in_doubt_is_told_after_the_attempts_that_were_fruitless(attempts
     assert "venue_down" not in texts(world)
 
 
+def test_a_leg_that_cannot_trade_is_told_while_the_other_is_tried_in_vain() -> None:
+    world = half_entered(short_filled=True)
+    pair = pair_of(world)
+    pair.idle, pair.fruitless = "trading", world.config.strategy.repair_attempts
+    account, market = world.store.accounts[USDM], world.store.markets[LINEAR]
+    account.throttled_ns = world.at_ns + 30 * SECOND_NS
+    assert "(throttled binance:usdm 30 s)" in texts(world)["venue_down"]
+    account.throttled_ns = 0
+    market.status = "BREAK"
+    assert set(texts(world)) & set(conditions.STANDING) == {"not_trading"}
+    market.status, account.hedged = "", True
+    assert set(texts(world)) & set(conditions.STANDING) == {"restricted"}
+    account.hedged = False
+    assert not set(texts(world)) & set(conditions.STANDING)
+
+
 def test_a_stock_of_a_fee_coin_is_told_below_a_day_of_it() -> None:
     world = hedged()
     account = world.store.accounts[USDM]

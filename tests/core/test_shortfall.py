@@ -9,7 +9,7 @@ import pytest
 
 from bot.core import shortfall, views
 from bot.model.commands import PlaceOrder, QueryAccount, RaiseAlert, SetMode
-from bot.model.facts import AccountReported, OrderRejected, PositionHeld, PositionSeen
+from bot.model.facts import AccountReported, AccountTouched, OrderRejected, PositionHeld, PositionSeen
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
 from bot.model.instrument import Position, Side
 from bot.model.money import ZERO
@@ -131,6 +131,32 @@ def test_what_grew_or_turned_is_never_taken_over(turned: str) -> None:
     assert world.store.accounts[world.instruments[1].account].differences
     assert pair_of(world).short.position == held
     assert not world.placed()
+
+
+@pytest.mark.parametrize("heard", ["before the answer", "with the answer"])
+@pytest.mark.parametrize("what", ["a position that shrank", "somebody else's order"])
+def test_what_is_heard_while_a_question_is_out_is_asked_about_again(heard: str, what: str) -> None:
+    world = hedged()
+    beat(world, *world.books(60_000.0, 0.0), after_s=5.0)
+    account, held = world.instruments[1].account, world.positions[LINEAR]
+    asked(world)
+    beat(world, after_s=world.config.strategy.reconcile_s + 1)
+    assert account in asked(world), "the premise: a question is out"
+    answer = world.report(account)
+    shrank, other = PositionSeen(LINEAR, held.qty / 2, held.cost / 2, world.at_ns), account_touched(account)
+    fact = shrank if what == "a position that shrank" else other
+    if heard == "with the answer":
+        world.give(answer, fact)
+    else:
+        world.give(fact)
+        world.give(answer)
+    assert account not in asked(world)
+    beat(world, after_s=2.0 if fact is shrank else 10.0)
+    assert account in asked(world), "the answer may be of the time before"
+
+
+def account_touched(account: AccountId) -> AccountTouched:
+    return AccountTouched(account, "an order of somebody else", 0)
 
 
 def test_a_report_that_differs_anew_begins_the_count_again() -> None:

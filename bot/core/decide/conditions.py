@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from bot.core.decide.idle import Idle, of_kept
 from bot.core.residuals import worth_quote
 from bot.model.commands import MarginStage
 from bot.model.facts import Channel
@@ -24,7 +25,6 @@ from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import needs, ownership, watch
 from risk.exposure import config_of, pair_delta_base, residual_base
 from risk.fee_coin import LEVEL_H, fee_stock
-from risk.hold import Hold
 from risk.tradable import RESTING_MARGIN, is_gone
 
 LONG_NS = 60_000_000_000  # a channel that is well is reached again within a few seconds
@@ -88,8 +88,8 @@ STANDING: dict[str, Standing] = {
     ),
     "restricted": Standing(
         "critical",
-        "may only reduce at the venue, and what is left cannot be reduced so",
-        "ask the venue why the account is restricted; close by hand what it lets you close",
+        "is refused what would hedge it, and nothing is left that could be reduced instead",
+        "read the venue's words and ask it what the account may do; close by hand what it lets you close",
     ),
     "unanswered": Standing(
         "critical",
@@ -179,31 +179,39 @@ def _kept(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
     """What keeps a pair from trading.  One that is naked has spent its patience already, and an attempt that
     filled nothing ends nothing."""
     name, standing = pair.spec.name, STANDING.get(pair.idle)
+    vain = _in_vain(store, at_ns, pair)
+    if vain is not None and vain.reason != pair.idle:
+        yield _stands(name, vain.reason, vain.value)
     if standing is None:
-        doubt = _doubt(store, at_ns, pair)
-        if doubt is not None:
-            down = STANDING["venue_down"]
-            text = f"pair {name} {down.what} ({doubt.code} {doubt.value}); {down.remedy}"
-            yield Condition("venue_down", name, down.severity, text)
-        elif pair.fruitless and pair.idle in UNDER_WAY:
+        if pair.fruitless and pair.idle in UNDER_WAY:
             for code in STANDING:
-                yield from _as_told(store, code, name)
+                if vain is None or code != vain.reason:
+                    yield from _as_told(store, code, name)
         return
     since_ns = min(pair.naked_ns, pair.idle_ns) if pair.naked_ns else pair.idle_ns
     if at_ns - since_ns <= config_of(store).strategy.patience_s * 1e9:
         return
     if standing.without_position or _has_position(store, pair):
-        numbers = ", limit ".join(filter(None, (pair.idle_value, pair.idle_limit)))
-        what = f"{standing.what} ({numbers})" if numbers else standing.what
-        yield Condition(pair.idle, name, standing.severity, f"pair {name} {what}; {standing.remedy}")
+        yield _stands(name, pair.idle, ", limit ".join(filter(None, (pair.idle_value, pair.idle_limit))))
 
 
-def _doubt(store: Store, at_ns: int, pair: Pair) -> Hold | None:
-    """Of a naked pair whose attempts were fruitless: the book that may be of the past, which priced them."""
+def _stands(name: PairName, code: str, numbers: str) -> Condition:
+    standing = STANDING[code]
+    what = f"{standing.what} ({numbers})" if numbers else standing.what
+    return Condition(code, name, standing.severity, f"pair {name} {what}; {standing.remedy}")
+
+
+def _in_vain(store: Store, at_ns: int, pair: Pair) -> Idle | None:
+    """Of a naked pair whose attempts were fruitless: what keeps a leg from trading while the other is tried,
+    or the book that may be of the past, which priced them."""
     if not pair.naked_ns or pair.fruitless < max(1, config_of(store).strategy.repair_attempts):
         return None
-    legs = [needs.doubt(store, at_ns, leg.instrument) for leg in pair.legs]
-    return next((hold for hold in legs if hold is not None), None)
+    for reason in (needs.exit_hold, needs.doubt):
+        for leg in pair.legs:
+            hold = reason(store, at_ns, leg.instrument)
+            if hold is not None:
+                return of_kept(hold)
+    return None
 
 
 def _naked(store: Store, at_ns: int, pair: Pair) -> str:

@@ -24,6 +24,12 @@ CRIPPLES = (
     "coins_missing", "restricted", "coarse_lot", "high_minimum", "squeeze",
 )  # fmt: skip
 STATES = tuple(PairState)
+RARE: tuple[tuple[str, PairState], ...] = (
+    *((kind, PairState.LEGGED) for kind in ("adl_whole", "adl_part", "closed_by_hand", "jump")),
+    *((kind, PairState.LEGGED) for kind in ("bnb_gone", "funding", "restart")),
+    *((kind, PairState.ENTERING) for kind in ("bnb_gone", "coins_missing")),
+)
+"""What meets a pair in that state only when it is aimed: a moment's trouble seldom finds it."""
 
 
 class PairPlan(NamedTuple):
@@ -87,6 +93,7 @@ def draw(seed: int) -> Scenario:
     config = _config(dice, pairs, clip, clips)
     phase_s = dice.uniform(45, 130)
     troubles = [_trouble(dice, pairs, phase_s) for _ in range(dice.randint(4, 13))]
+    troubles += _rare(Random(f"{seed} rare"), pairs, phase_s)
     fee_in = dice.choice(["base", "base", "quote", "BNB"])
     if any(one.kind == "bnb_gone" for one in troubles):
         fee_in = "BNB"
@@ -132,6 +139,15 @@ def _trouble(dice: Random, pairs: list[PairPlan], phase_s: float) -> Trouble:
         size=dice.random(),
         wanted=dice.choice(STATES) if dice.random() < 0.75 else None,
     )
+
+
+def _rare(dice: Random, pairs: list[PairPlan], phase_s: float) -> list[Trouble]:
+    """In three of four seeds one more trouble, aimed at a state that its kind seldom meets."""
+    if dice.random() < 0.25:
+        return []
+    trouble = _trouble(dice, pairs, phase_s)
+    trouble.kind, trouble.wanted = dice.choice(RARE)
+    return [trouble]
 
 
 def _config(dice: Random, pairs: list[PairPlan], clip: int, clips: int) -> Config:
