@@ -116,7 +116,7 @@ def residual_base(store: Store, pair: Pair) -> Decimal:
 def leg_deltas_base(store: Store, pair: Pair) -> tuple[Decimal, Decimal]:
     """Delta of the long and of the short leg, signed, base currency, without what is residual."""
     long, short = pair.long, pair.short
-    counts = bool(long.coin_cash or short.coin_cash) and _counts_coins(store, pair)
+    counts = has_counting_coins(store, pair)
     return (
         leg_delta_base(store, long.instrument, long.position, long.coin_cash if counts else ZERO),
         leg_delta_base(store, short.instrument, short.position, short.coin_cash if counts else ZERO),
@@ -127,6 +127,11 @@ def pair_delta_base(store: Store, pair: Pair) -> Decimal:
     """Delta of both legs together, signed, base currency, without what is residual."""
     long, short = leg_deltas_base(store, pair)
     return long + short
+
+
+def has_counting_coins(store: Store, pair: Pair) -> bool:
+    """Whether a pair's inverse legs earned coins, and they count as delta."""
+    return bool(pair.long.coin_cash or pair.short.coin_cash) and _counts_coins(store, pair)
 
 
 def _counts_coins(store: Store, pair: Pair) -> bool:

@@ -1,4 +1,8 @@
-"""Gross notional, notional by venue and net delta of many pairs, kept by one part out and one part in."""
+"""Gross notional, notional by venue and net delta of many pairs, kept by one part out and one part in.
+
+``reach`` is the sum of what each pair's delta may be at most, nothing netted: by so much a price moves the
+net delta at most.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ from risk.exposure import PairExposure
 class Exposures:
     """Gross notional, notional by venue and net delta of pairs, NAV currency."""
 
-    __slots__ = ("_ranges", "delta", "gross", "venues")
+    __slots__ = ("_ranges", "delta", "gross", "reach", "venues")
 
     def __init__(self) -> None:
-        self.gross = self.delta = ZERO
+        self.gross = self.delta = self.reach = ZERO
         self.venues: dict[str, Decimal] = {}
         self._ranges: dict[str, tuple[Decimal, Decimal]] = {}  # base currency → lowest and highest delta
 
@@ -23,10 +27,12 @@ class Exposures:
         """Take a pair's part out and put another one in."""
         venues = self.venues
         if old is not None:
+            self.reach -= _widest((old.net_low, old.net_high))
             for venue, value in old.legs:
                 self.gross -= value
                 venues[venue] -= value
         if new is not None:
+            self.reach += _widest((new.net_low, new.net_high))
             for venue, value in new.legs:
                 self.gross += value
                 venues[venue] = venues.get(venue, ZERO) + value

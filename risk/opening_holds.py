@@ -20,8 +20,10 @@ INSIDE_NS = HOUR_NS  # inside the limits of what opens, before a wallet that gav
 
 def of_times(config: Config, market: Market, at_ns: int, *, is_stale: bool) -> tuple[Hold, ...]:
     """What is late or old of one market; a silent feed has a hold of its own."""
-    late = None if is_stale else feed_lag(config, market, at_ns)
-    old = settled_rate_old(config, market, at_ns)
+    told_ns = market.book_venue_ns
+    is_young = told_ns is None or at_ns - told_ns <= config.limits.feed_age_max_s * 1e9
+    late = None if is_stale or is_young else feed_lag(config, market, at_ns)
+    old = settled_rate_old(config, market, at_ns) if market.settled_ns else None
     if late is None and old is None:
         return ()
     return tuple(hold for hold in (late, old) if hold is not None)
@@ -35,8 +37,6 @@ def feed_lag(config: Config, market: Market, at_ns: int) -> Hold | None:
     if market.book_venue_ns is None or not market.book_seen_ns or market.ended:
         return None
     limit_ns, age_ns = config.limits.feed_age_max_s * 1e9, at_ns - market.book_venue_ns
-    if age_ns <= limit_ns:
-        return None
     # how long it was on its way, which a clock that is behind makes negative
     lag_ns = max(market.book_seen_ns - market.book_venue_ns, age_ns - int(config.strategy.heartbeat_s * 1e9))
     if lag_ns <= limit_ns:

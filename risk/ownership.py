@@ -27,8 +27,11 @@ def owners(store: Store, contract: InstrumentId) -> tuple[PairName, ...]:
 
 def rival(store: Store, pair: Pair) -> tuple[InstrumentId, PairName] | None:
     """A contract of this pair that another pair is open in, and that pair."""
+    pairs_of, spec = store.routes.pairs_of, pair.spec
+    if len(pairs_of.get(spec.long, ())) < 2 and len(pairs_of.get(spec.short, ())) < 2:
+        return None
     for leg in pair.legs:
-        names = store.routes.pairs_of.get(leg.instrument, ())
+        names = pairs_of.get(leg.instrument, ())
         if len(names) < 2 or leg.instrument not in store.markets:
             continue
         if store.markets[leg.instrument].instrument.is_spot:

@@ -5,6 +5,10 @@ that the index names as changed has its part taken out and put in again, and exa
 Where the store has no index the sums are made for the question and forgotten; `difference` compares them with
 the plain ones.  Every sum is kept twice: over what is *held*, and over the *worst* case, living orders
 included.
+
+Most steps bring a price that moved by a hair.  A pair whose prices lie within `NEAR` of those that its part
+was made with may be *late*: `near_totals` leaves it so, and whoever asks it allows for that much (`NEARLY`).
+`totals` leaves nothing late.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from risk.exposure import (
     PairExposure,
     Pending,
     config_of,
+    has_counting_coins,
     listed,
     living,
     pair_exposure,
@@ -47,6 +52,8 @@ from risk.tradable import quote_fee_rate
 LimitKey = tuple[str, ...]  # of a limit that several pairs have a part in: a venue or a wallet, or one of
 GROSS: LimitKey = ("gross", "all", "pairs")
 DELTA: LimitKey = ("delta", "all", "pairs")
+NEAR = Decimal("0.001")  # part of a price
+NEARLY = ONE + NEAR
 
 
 class PairPart(Struct, frozen=True, gc=False):
@@ -69,6 +76,28 @@ class PairPart(Struct, frozen=True, gc=False):
 EMPTY = PairPart(worst=PairExposure(PairName(""), "", (), ZERO, ZERO, ZERO))  # nothing held, nothing living
 
 
+class NearPrices(Struct, frozen=True, gc=False):
+    """Between which marks of both legs a pair's part need not be made anew, as long as its coins count, or
+    do not, as they did."""
+
+    long_low: Decimal
+    long_high: Decimal
+    short_low: Decimal
+    short_high: Decimal
+    counts: bool
+
+    def holds(self, store: Store, pair: Pair) -> bool:
+        spec, markets = pair.spec, store.markets
+        long, short = markets[spec.long].mark, markets[spec.short].mark
+        return (
+            long is not None
+            and short is not None
+            and self.long_low <= long <= self.long_high
+            and self.short_low <= short <= self.short_high
+            and self.counts is has_counting_coins(store, pair)
+        )
+
+
 class News(Struct):
     """Whose parts have changed: pairs by more than a price, pairs by a price alone, and wallets."""
 
@@ -89,6 +118,8 @@ class Totals:
         self._worst = Exposures()
         self._worst_parts: dict[PairName, PairExposure | None] = {}
         self._late_pairs: dict[PairName, None] = {}  # whose part in the worst case has changed
+        self.late: dict[PairName, None] = {}  # whose part is of prices that are near to the present ones
+        self._near: dict[PairName, NearPrices | None] = {}
         self._coins_held: dict[Wallet, Decimal] = {}
         self._coins_worst: dict[Wallet, Decimal] = {}
         self._shares_held: dict[Wallet, Shares] = {}
@@ -113,22 +144,44 @@ class Totals:
             self._news.pairs[name] = None
 
     def follow(self, store: Store, index: Index) -> None:
-        """Put in again what has changed."""
+        """Put in again what has changed; pairs whose prices are near become late."""
         parts, news, changed = self.parts, self._news, index.changed_pairs
         for instrument in index.changed_instruments:
             if instrument in self._contracts or instrument in index.live_on or _is_held(store, instrument):
                 self._put_contract(store, instrument)
-            index.priced_pairs.update(dict.fromkeys(store.routes.pairs_of.get(instrument, ())))
+            for pair in store.routes.pairs_of.get(instrument, ()):
+                index.priced_pairs[pair] = None
         for pair in index.priced_pairs:
-            old = parts[pair]
-            if pair not in changed and old is not EMPTY:  # to whom a price is nothing
-                self._put_pair(pair, old, _repriced(store, store.pairs[pair], old))
-                news.priced[pair] = None
+            if pair in changed or parts[pair] is EMPTY:  # to whom a price is nothing
+                continue
+            if self._is_near(store, pair):
+                self.late[pair] = None
+            else:
+                self._reprice(store, pair)
         for pair in changed:
             self._put_pair(pair, parts[pair], part_of(store, store.pairs[pair]))
+            self.late.pop(pair, None)
+            self._near.pop(pair, None)
             news.pairs[pair] = None
         if index.changed_wallets:
             news.wallets |= index.changed_wallets
+
+    def catch_up(self, store: Store) -> None:
+        """Put in again what is late."""
+        for pair in tuple(self.late):
+            self._reprice(store, pair)
+
+    def _reprice(self, store: Store, name: PairName) -> None:
+        old, pair = self.parts[name], store.pairs[name]
+        new = _repriced(store, pair, old)
+        self._put_pair(name, old, new)
+        self._news.priced[name] = None
+        self.late.pop(name, None)
+        self._near[name] = _near_prices(store, pair, new)
+
+    def _is_near(self, store: Store, name: PairName) -> bool:
+        near = self._near.get(name)
+        return near is not None and near.holds(store, store.pairs[name])
 
     def _put_pair(self, name: PairName, old: PairPart, new: PairPart) -> None:
         self.parts[name] = new
@@ -244,6 +297,14 @@ class Totals:
 
 def totals(store: Store) -> Totals:
     """The sums as the store is now."""
+    found = near_totals(store)
+    if found.late:
+        found.catch_up(store)
+    return found
+
+
+def near_totals(store: Store) -> Totals:
+    """The sums as the store was when prices were within `NEAR` of the present ones."""
     index = indexed(store)
     found = index.totals
     if not isinstance(found, Totals) or index.changed_all:
@@ -295,6 +356,17 @@ def _repriced(store: Store, pair: Pair, old: PairPart) -> PairPart:
     if bool(held.net_low) is not bool(old.held.net_low):  # its coins count, or count no more
         return part_of(store, pair)
     return PairPart(held, held, None, old.claims, old.coins, old.limits)
+
+
+def _near_prices(store: Store, pair: Pair, part: PairPart) -> NearPrices | None:
+    """``None`` where nothing is near: a price is missing, or the pair would pass its own limit there."""
+    long, short = store.markets[pair.spec.long].mark, store.markets[pair.spec.short].mark
+    if long is None or short is None or part.held is None:
+        return None
+    if part.held.notional * NEARLY > config_of(store).limits.pair_notional_max_quote:
+        return None
+    low, counts = ONE - NEAR, has_counting_coins(store, pair)
+    return NearPrices(long * low, long * NEARLY, short * low, short * NEARLY, counts)
 
 
 def _is_held(store: Store, name: InstrumentId) -> bool:

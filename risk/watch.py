@@ -30,7 +30,7 @@ from risk.hold import Hold
 from risk.limits import Refused
 from risk.margin import INFINITE, MarginState, account_margin
 from risk.shares import MarginTotals
-from risk.totals import DELTA, GROSS, LimitKey, News, Totals, totals, wallets_of
+from risk.totals import DELTA, GROSS, NEAR, NEARLY, LimitKey, News, Totals, near_totals, wallets_of
 
 # Purposes a mode lets through.  In REDUCE_ONLY and FLATTENING the guard also asks that the group shrinks.
 ALLOWED: dict[Mode, frozenset[Purpose]] = {
@@ -124,13 +124,13 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     market = store.markets.get(instrument_id)
     if market is None:
         return (Hold("no_book", f"{instrument_id} is not listed"),)
-    limits, found = store.config.limits, []
+    config, limits, found = store.config, store.config.limits, []
     stale = rules.feed_age(limits.feed_age_max_s, PairName(""), feed_age_ns(store, market, at_ns))
     if market.ended:
         found.append(Hold("feed_ended", instrument_id))
     elif stale is not None:
         found.append(Hold("stale_feed", f"{instrument_id} {stale.value}", stale.limit))
-    found += opening_holds.of_times(store.config, market, at_ns, is_stale=stale is not None)
+    found += opening_holds.of_times(config, market, at_ns, is_stale=stale is not None)
     if market.gapped:
         found.append(Hold("gap", instrument_id))
     if market.status:
@@ -145,14 +145,14 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         found.append(Hold("no_index", instrument_id))
     if market.mark_seen_ns and stale is None and not market.ended:
         # a stream that gave a mark is told at least once a heartbeat, as books are
-        age_ns = at_ns - market.mark_seen_ns - int(store.config.strategy.heartbeat_s * 1e9)
+        age_ns = at_ns - market.mark_seen_ns - int(config.strategy.heartbeat_s * 1e9)
         stale = rules.feed_age(limits.feed_age_max_s, PairName(""), age_ns)
         if stale is not None:
             found.append(Hold("stale_mark", f"{instrument_id} {stale.value}", stale.limit))
     if market.instrument.kind is Kind.PERP and not market.funding_interval_h:
         found.append(Hold("interval_in_doubt", instrument_id))
     if not has_rate(store, market.instrument.quote):
-        found.append(Hold("missing_rate", f"{market.instrument.quote}/{store.config.nav_currency}"))
+        found.append(Hold("missing_rate", f"{market.instrument.quote}/{config.nav_currency}"))
     account_id = market.instrument.account
     account = store.accounts.get(account_id)
     if account is None:
@@ -160,12 +160,12 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
         return tuple(found)
     if account.lost:
         found.append(Hold("channel_lost", f"{account_id} {' '.join(one.value for one in account.lost)}"))
-    found += agreement_holds(store.config, account, at_ns)
+    found += agreement_holds(config, account, at_ns)
     if at_ns < account.throttled_ns:
         left_s = (account.throttled_ns - at_ns) / 1e9
         found.append(Hold("throttled", f"{account_id} {left_s:.0f} s"))
     found += _rare_holds(store, market, account, at_ns)
-    offset = rules.clock_offset(limits, PairName(""), account.offset_ns)
+    offset = rules.clock_offset(limits, PairName(""), account.offset_ns) if account.offset_ns else None
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
     return tuple(found)
@@ -266,10 +266,12 @@ def mode_changes(store: Store, at_ns: int) -> tuple[SetMode, ...]:
     if store.config is None:
         return ()
     out: list[SetMode] = []
-    index, book = indexed(store), totals(store)
+    index, book = indexed(store), near_totals(store)
     watched = index.watched
     if not isinstance(watched, Watched):
         watched = index.watched = Watched()
+    if book.late and (index.naked or not _is_far(store.config.limits, book)):
+        book.catch_up(store)
     news = book.take_news()
     if not (news.pairs or news.priced or news.wallets or index.naked):
         return ()
@@ -309,6 +311,16 @@ def _settled_delta(store: Store, index: Index, book: Totals, at_ns: int) -> Deci
     naked = (name for name in index.naked if _within_patience(store, at_ns, name))
     parts = (book.parts[name].held for name in naked)
     return book.held.delta_with([part for part in parts if part is not None], ())
+
+
+def _is_far(limits: Limits, book: Totals) -> bool:
+    """Whether no limit on notional or delta is passed at any prices near those of the sums."""
+    held = book.held
+    return (
+        held.gross * NEARLY <= limits.gross_notional_max_quote
+        and held.delta + held.reach * NEAR <= limits.net_delta_max_quote
+        and all(total * NEARLY <= limits.venue_notional_max_quote for total in held.venues.values())
+    )
 
 
 def _passed(store: Store, book: Totals, delta: Decimal) -> list[LimitKey]:

@@ -61,9 +61,11 @@ def is_flat(store: Store, pair: Pair) -> bool:
     """No contract is open and what coins are left are dust.  Coins that an inverse leg earned or lost are the
     pair's residual, a figure of its own."""
     at_rest = pair.state is FLAT
-    return all(
-        is_dust(store, store.markets[leg.instrument], leg.position.qty, at_rest=at_rest) for leg in pair.legs
-    )
+    for leg in (pair.short, pair.long):  # a contract, which is told by its quantity alone, is mostly short
+        qty = leg.position.qty
+        if qty and not is_dust(store, store.markets[leg.instrument], qty, at_rest):
+            return False
+    return True
 
 
 def completions(config: Config) -> int:

@@ -42,22 +42,28 @@ def due_queries(store: Store, at_ns: int) -> list[QueryOrder | QueryAccount]:
     every_ns = int(config.strategy.reconcile_s * 1e9)
     for account_id in store.routes.accounts:
         account = store.accounts[account_id]
-        if account_id in index.live_in or not _answers(account) or at_ns < account.throttled_ns:
+        if not _is_due(account, at_ns, every_ns) or account_id in index.live_in:
             continue
-        if account.asked_ns:
-            due = at_ns - account.asked_ns >= ANSWER_DUE_NS
-        else:
-            due = not account.reconciled and not account.differences
-            is_urgent = account.differences or account.touched_ns >= account.reported_ns
-            due = due or at_ns - account.reported_ns >= (ANSWER_DUE_NS if is_urgent else every_ns)
-            due = due or (bool(account.shrunk) and at_ns - account.reported_ns >= SECOND_LOOK_NS)
-            is_doubted = account.doubted_ns >= account.reported_ns
-            due = due or (is_doubted and at_ns - account.reported_ns >= DOUBT_PAUSE_NS)
-        if due:
+        if _answers(account) and at_ns >= account.throttled_ns:
             queries.append(
                 QueryAccount(account_id, _listed_since_ns(account, at_ns), _known_trades(store, account_id))
             )
     return queries
+
+
+def _is_due(account: Account, at_ns: int, every_ns: int) -> bool:
+    """Whether an account is to be compared, if it can be asked."""
+    if account.asked_ns:
+        return at_ns - account.asked_ns >= ANSWER_DUE_NS
+    reported_ns = account.reported_ns
+    age_ns = at_ns - reported_ns
+    if age_ns >= every_ns or not (account.reconciled or account.differences):
+        return True
+    if account.doubted_ns >= reported_ns and age_ns >= DOUBT_PAUSE_NS:
+        return True
+    if account.shrunk and age_ns >= SECOND_LOOK_NS:
+        return True
+    return age_ns >= ANSWER_DUE_NS and bool(account.differences or account.touched_ns >= reported_ns)
 
 
 def _listed_since_ns(account: Account, at_ns: int) -> int:

@@ -49,11 +49,11 @@ def leaves_by_gap(config: Config, pair: Pair) -> bool:
 
 def decide(store: Store, config: Config, pair: Pair, at_ns: int) -> SetSwitch | None:
     """The decision of a pair whose time has come; ``None`` where there is none to make."""
-    if not is_on(config) or not store.ledger.opened or not _is_listed(store, pair):
+    if not is_on(config) or not _is_asked(config, pair):
+        return None
+    if not store.ledger.opened or not _is_listed(store, pair):
         return None
     held = pair.state is not PairState.FLAT
-    if not _is_asked(config, pair):
-        return None
     settlements = _settlements(store, pair)
     if settlements is None or not _is_due(store, pair, at_ns, settlements):
         return None

@@ -8,7 +8,7 @@ time.  A step looks only at what its facts concern, and at a tick also at what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
@@ -32,6 +32,7 @@ from bot.model.facts import (
     VenueReset,
 )
 from bot.model.ids import AccountId, InstrumentId, PairName
+from bot.model.pair import Mode
 from bot.model.store import StandingAlert, Store
 from risk import watch
 from risk.guard import Admitted
@@ -41,6 +42,15 @@ HOUR_NS = 60 * MINUTE_NS
 REPEATED_NS = (MINUTE_NS, 5 * MINUTE_NS, 15 * MINUTE_NS)  # after it began; then each hour
 
 _RANK = {"info": 0, "warning": 1, "critical": 2}
+
+
+NAMING = frozenset(
+    {
+        AccountReported, AccountSet, AdoptionOrdered, BalanceSeen, Booted, ChannelLost, ChannelOpened,
+        ContractSet, InstrumentListed, InstrumentStatusSeen, SettingsChanged, Tick, VenueReset,
+    }
+)  # fmt: skip
+"""Facts of which a condition may come that is not of the pairs they concern."""
 
 
 class Subjects(Struct):
@@ -56,26 +66,34 @@ def changes(
     at_ns: int,
     facts: tuple[AnyFact, ...],
     touched: dict[PairName, bool],
-    admitted: Iterable[Admitted],
+    admitted: Sequence[Admitted],
 ) -> tuple[RaiseAlert, ...]:
     """What is to be told at the end of a step: conditions that began, that are due again, and that ended.
 
     ``touched``: the pairs that the facts concern, with whether only the clock does.  ``admitted``: what the
     step has led to so far.
     """
+    pairs, names_others = store.pairs, not NAMING.isdisjoint(map(type, facts))
+    if not (names_others or admitted or store.alerts or store.mode is Mode.HALTED):
+        for name, by_clock in touched.items():
+            if not by_clock and not conditions.is_quiet(store, pairs[name]):
+                break
+        else:
+            return ()
     subjects = Subjects({name: None for name, by_clock in touched.items() if not by_clock})
-    for fact in facts:
-        _add(store, at_ns, fact, subjects)
+    if names_others:
+        for fact in facts:
+            _add(store, at_ns, fact, subjects)
     for one in admitted:
-        if type(one.command) is SetMode and one.command.scope in store.pairs:
+        if type(one.command) is SetMode and one.command.scope in pairs:
             subjects.pairs[PairName(one.command.scope)] = None
         elif type(one.command) is SetMargin:
             subjects.accounts[one.command.account] = None
     out = _compared(store, at_ns, ("halted",), conditions.of_everything(store))
     for name in subjects.pairs:
-        if not store.alerts and conditions.is_quiet(store, store.pairs[name]):
+        if not store.alerts and conditions.is_quiet(store, pairs[name]):
             continue
-        found = conditions.of_pair(store, at_ns, store.pairs[name])
+        found = conditions.of_pair(store, at_ns, pairs[name])
         out += _compared(store, at_ns, conditions.keys_of_pair(name), found)
     for account in subjects.accounts:
         if account in store.accounts:

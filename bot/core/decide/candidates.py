@@ -11,6 +11,7 @@ What must stay true: whoever is naked has a next step wherever some order agains
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from bot.core import pairs, shortfall, views
@@ -68,6 +69,16 @@ def repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
     if at_ns - pair.repair_ns < min(PAUSE_NS << min(pair.rounds, 20), LONGEST_PAUSE_NS):
         return _exhausted(store, pair, allowed[0][0] is grow)
     return allowed[0][1]
+
+
+def kept_from(store: Store, config: Config, pair: Pair, at_ns: int) -> Iterator[Idle]:
+    """What forbids an order against a naked pair's delta, for each leg that may send none."""
+    for role in Role:
+        found = _one_leg(
+            store, config, pair, at_ns, role, (Purpose.REPAIR, LegMissing(0.0, 0.0, pair.repairs))
+        )
+        if isinstance(found, Idle):
+            yield found
 
 
 def _exhausted(store: Store, pair: Pair, growing: bool) -> Idle:

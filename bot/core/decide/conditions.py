@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from bot.core.decide import candidates
 from bot.core.decide.idle import Idle, of_kept
 from bot.core.residuals import worth_quote
 from bot.model.commands import MarginStage
@@ -181,7 +182,7 @@ def _kept(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
     name, standing = pair.spec.name, STANDING.get(pair.idle)
     vain = _in_vain(store, at_ns, pair)
     if vain is not None and vain.reason != pair.idle:
-        yield _stands(name, vain.reason, vain.value)
+        yield _stands(name, vain)
     if standing is None:
         if pair.fruitless and pair.idle in UNDER_WAY:
             for code in STANDING:
@@ -192,26 +193,27 @@ def _kept(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:
     if at_ns - since_ns <= config_of(store).strategy.patience_s * 1e9:
         return
     if standing.without_position or _has_position(store, pair):
-        yield _stands(name, pair.idle, ", limit ".join(filter(None, (pair.idle_value, pair.idle_limit))))
+        yield _stands(name, Idle(pair.idle, pair.idle_value, pair.idle_limit))
 
 
-def _stands(name: PairName, code: str, numbers: str) -> Condition:
-    standing = STANDING[code]
+def _stands(name: PairName, idle: Idle) -> Condition:
+    standing = STANDING[idle.reason]
+    numbers = ", limit ".join(filter(None, (idle.value, idle.limit)))
     what = f"{standing.what} ({numbers})" if numbers else standing.what
-    return Condition(code, name, standing.severity, f"pair {name} {what}; {standing.remedy}")
+    return Condition(idle.reason, name, standing.severity, f"pair {name} {what}; {standing.remedy}")
 
 
 def _in_vain(store: Store, at_ns: int, pair: Pair) -> Idle | None:
     """Of a naked pair whose attempts were fruitless: what keeps a leg from trading while the other is tried,
     or the book that may be of the past, which priced them."""
-    if not pair.naked_ns or pair.fruitless < max(1, config_of(store).strategy.repair_attempts):
+    config = config_of(store)
+    if not pair.naked_ns or pair.fruitless < max(1, config.strategy.repair_attempts):
         return None
-    for reason in (needs.exit_hold, needs.doubt):
-        for leg in pair.legs:
-            hold = reason(store, at_ns, leg.instrument)
-            if hold is not None:
-                return of_kept(hold)
-    return None
+    for idle in candidates.kept_from(store, config, pair, at_ns):
+        if idle.reason in STANDING:
+            return idle
+    doubts = [needs.doubt(store, at_ns, leg.instrument) for leg in pair.legs]
+    return next((of_kept(hold) for hold in doubts if hold is not None), None)
 
 
 def _naked(store: Store, at_ns: int, pair: Pair) -> str:

@@ -36,25 +36,39 @@ KINDS = (
 )  # fmt: skip
 
 
+TELLING = frozenset(
+    (AccountReported, AccountSet, ContractSet, ForcedFilled, MarginCalled, ProtocolDrift, Stopped, VenueReset)
+)
+"""Facts of which something is told once; of all others nothing is."""
+
+
 class Known(Struct, frozen=True):
     """What the store knew before a batch: forced fills of the batch that are not booked yet, how the
     contracts and accounts of the batch are set at their venue (in words, with whether the bot trades so), and
-    the mode."""
+    the mode.  ``telling``: whether the batch has a fact of which something is told."""
 
-    forced: tuple[ForcedFilled, ...]
-    settings: dict[str, tuple[str, bool]]
     mode: Mode
+    telling: bool
+    forced: tuple[ForcedFilled, ...] = ()
+    settings: dict[str, tuple[str, bool]] = {}
 
 
 def known(store: Store, facts: tuple[AnyFact, ...]) -> Known:
-    forced = [fact for fact in facts if type(fact) is ForcedFilled]
-    return Known(
-        tuple(fact for fact in forced if not is_booked(store, fact)), _settings(store, facts), store.mode
-    )
+    if TELLING.isdisjoint(map(type, facts)):
+        return Known(store.mode, telling=False)
+    forced = tuple(fact for fact in facts if type(fact) is ForcedFilled and not is_booked(store, fact))
+    return Known(store.mode, True, forced, _settings(store, facts))
 
 
 def events(store: Store, facts: tuple[AnyFact, ...], before: Known) -> tuple[AnyCommand, ...]:
     """Alerts and modes for what this batch reports for the first time, with the store behind it."""
+    out = _told(store, facts, before) if before.telling else []
+    if before.mode is Mode.FLATTENING and store.mode is Mode.HALTED and store.mode_reason == watch.FLAT:
+        out.append(RaiseAlert("halted", "info", f"halted: {watch.FLAT}"))
+    return tuple(out)
+
+
+def _told(store: Store, facts: tuple[AnyFact, ...], before: Known) -> list[AnyCommand]:
     out: list[AnyCommand] = []
     for fill in before.forced:
         text = f"{fill.cause}: {fill.instrument} {fill.side.value} {fill.qty} at {fill.price}"
@@ -85,9 +99,7 @@ def events(store: Store, facts: tuple[AnyFact, ...], before: Known) -> tuple[Any
             ]
     out += _resettings(store, facts, before.settings)
     out += _drifts(store, facts)
-    if before.mode is Mode.FLATTENING and store.mode is Mode.HALTED and store.mode_reason == watch.FLAT:
-        out.append(RaiseAlert("halted", "info", f"halted: {watch.FLAT}"))
-    return tuple(out)
+    return out
 
 
 def _freeze(store: Store, name: PairName, text: str, key: str) -> list[AnyCommand]:

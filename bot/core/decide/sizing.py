@@ -86,16 +86,17 @@ def capital_used_quote(store: Store, pair: Pair) -> Decimal:
         worth = views.notional_quote(market, leg.position.qty) or ZERO
         if leg.role is Role.LONG:
             total += worth
-        total += worth * _locked_share(market, leg.position.qty)
+        locked = _locked_share(market, leg.position.qty)
+        if locked:
+            total += worth * locked
     return total
 
 
 def entry_clip_quote(store: Store, config: Config, pair: Pair, used: Decimal) -> float:
     """A clip of an entry: with the margin that it locks it fits into what is left of the capital."""
-    markets = [store.markets[leg.instrument] for leg in pair.legs]
-    locked = sum((_locked_share(market, ZERO) for market in markets), ZERO)
-    left = pair.spec.capital_quote - used
-    return min(float(config.strategy.clip_quote), float(left) / (1.0 + float(locked)))
+    markets, spec = store.markets, pair.spec
+    locked = _locked_share(markets[spec.long], ZERO) + _locked_share(markets[spec.short], ZERO)
+    return min(float(config.strategy.clip_quote), float(spec.capital_quote - used) / (1.0 + float(locked)))
 
 
 def _locked_share(market: Market, qty: Decimal) -> Decimal:
