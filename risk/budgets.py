@@ -38,7 +38,7 @@ from bot.model.instrument import notional_quote
 from bot.model.money import BPS, ZERO, text
 from bot.model.pair import Mode, Role
 from bot.model.spending import DAY_H, DAY_NS, Fees, Turn, day_of, hour_of
-from bot.model.store import Pair, Store
+from bot.model.store import Pair, Store, indexed
 from risk.exposure import MissingData, Pending, config_of, in_nav, listed, mark_of, pending
 from risk.limits import Refused, exact_limit
 
@@ -336,20 +336,24 @@ def _refused(store: Store, name: AccountId) -> RaiseAlert:
 
 def _loss(store: Store) -> tuple[Change, ...]:
     """Everything becomes reduce-only once what trading brought has fallen too far."""
-    book = store.spending
-    since_day, since_peak = book.day_result - book.result, book.peak_result - book.result
-    if since_peak <= 0 or store.mode not in _FREE or not store.routes.capital:
-        return ()  # the peak is never below the result of 00:00 UTC
+    book, index = store.spending, indexed(store)
+    result, floor = book.result, index.loss_floor
+    if floor is not None and result >= floor[2] and floor[:2] == (book.peak_result, book.day_result):
+        return ()
+    if store.mode not in _FREE or not store.routes.capital:
+        return ()
     budget = config_of(store).budget
     try:
         capital = book_capital(store)
     except MissingData:
         return ()
-    for since, lost, field, bps in (
-        ("00:00 UTC", since_day, "loss_day_bps", budget.loss_day_bps),
-        ("the best result", since_peak, "loss_peak_bps", budget.loss_peak_bps),
+    day_limit, peak_limit = _part_of(capital, budget.loss_day_bps), _part_of(capital, budget.loss_peak_bps)
+    lowest = max(book.day_result - day_limit, book.peak_result - peak_limit)
+    index.loss_floor = book.peak_result, book.day_result, lowest
+    for since, lost, field, limit in (
+        ("00:00 UTC", book.day_result - result, "loss_day_bps", day_limit),
+        ("the best result", book.peak_result - result, "loss_peak_bps", peak_limit),
     ):
-        limit = _part_of(capital, bps)
         if lost > limit:
             sentence = f"loss since {since} is {lost:.2f} of {limit:.2f} ({_variable(field)})"
             alert = RaiseAlert("budget:loss", "critical", f"everything is reduce-only: {sentence}")

@@ -137,8 +137,10 @@ def has_counting_coins(store: Store, pair: Pair) -> bool:
 def _counts_coins(store: Store, pair: Pair) -> bool:
     """An entry is sized with the coins, from its first fill on; a pair that leaves has them until one leg is
     gone."""
-    held = [not is_gone(store, leg) for leg in pair.legs]
-    return any(held) if pair.growing else all(held)
+    first, second = pair.short, pair.long  # a contract, which is told by its quantity alone, is mostly short
+    if pair.growing:
+        return not is_gone(store, first) or not is_gone(store, second)
+    return not is_gone(store, first) and not is_gone(store, second)
 
 
 def lot_base(instrument: Instrument, price: float) -> float:

@@ -113,6 +113,7 @@ class Totals:
     def __init__(self) -> None:
         self.parts: dict[PairName, PairPart] = {}
         self.held = Exposures()
+        self.changes = 0  # of parts
         self.claims: dict[Wallet, Decimal] = {}
         self._missing: dict[PairName, MissingData] = {}
         self._worst = Exposures()
@@ -125,7 +126,7 @@ class Totals:
         self._shares_held: dict[Wallet, Shares] = {}
         self._shares_worst = LateShares(opening_distance, of_worst=True)
         self._shares_giving = LateShares(deleverage_distance, of_worst=False)
-        self._contracts: dict[InstrumentId, None] = {}  # that have or had a share
+        self._contracts: dict[InstrumentId, None] = {}  # whose share is of a position or of living orders
         self._unlisted: dict[AccountId, None] = {}  # accounts with a contract that nobody has described
         self._news = News()
 
@@ -187,6 +188,7 @@ class Totals:
         self.parts[name] = new
         if old is new:
             return
+        self.changes += 1
         self.held.replace(old.held, new.held)
         self._late_pairs[name] = None
         if new.missing is not None:
@@ -217,12 +219,15 @@ class Totals:
         instrument = market.instrument
         if instrument.is_spot:
             return
-        self._contracts[name] = None
         wallet = (account_of(name), instrument.margin_asset)
         shares = self._shares_held.get(wallet)
         if shares is None:
             shares = self._shares_held[wallet] = Shares(of_worst=False)
         shares.put(name, share_or_none(store, name, (), latch_distance(config_of(store))))
+        if _is_held(store, name) or live_orders_on(store, name):
+            self._contracts[name] = None
+        else:
+            self._contracts.pop(name, None)
         self._shares_worst.mark(name, wallet)
         self._shares_giving.mark(name, wallet)
         self._news.wallets[wallet] = None
@@ -371,8 +376,11 @@ def _near_prices(store: Store, pair: Pair, part: PairPart) -> NearPrices | None:
 
 def _is_held(store: Store, name: InstrumentId) -> bool:
     """Whether a contract has a position, by the ledger or by the venue."""
-    account = store.accounts.get(account_of(name))
-    return name in store.ledger.positions or (account is not None and name in account.positions)
+    ours, account = store.ledger.positions.get(name), store.accounts.get(account_of(name))
+    if ours is not None and ours.qty:
+        return True
+    told = account.positions.get(name) if account is not None else None
+    return told is not None and bool(told.qty)
 
 
 def _is_empty(leg: Leg) -> bool:

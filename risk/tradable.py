@@ -18,7 +18,7 @@ from decimal import Decimal
 
 from bot.model.ids import account_of
 from bot.model.instrument import Instrument, Side, notional_quote
-from bot.model.money import ZERO, exact, floor_to, is_multiple
+from bot.model.money import ZERO, exact_price, floor_to, is_multiple
 from bot.model.store import Leg, Market, Store
 
 ORDER_MARGIN = Decimal("1.1")  # over the venue's minimum: its reference price is not ours
@@ -54,7 +54,7 @@ def quote_fee_rate(market: Market, side: Side) -> Decimal:
 def touch_price(market: Market, side: Side) -> Decimal | None:
     """The price that an order of ``side`` meets first; without a book the mark; ``None`` without either."""
     levels = market.asks if side is Side.BUY else market.bids
-    return exact(levels[0][0]) if levels else market.mark
+    return exact_price(levels[0][0]) if levels else market.mark
 
 
 def closing_side(qty: Decimal) -> Side:
@@ -82,9 +82,10 @@ def is_dust(store: Store, market: Market, qty: Decimal, at_rest: bool = False) -
     price = touch_price(market, closing_side(qty))
     if price is None or store.config is None:
         return abs(qty) < instrument.lot
-    if abs(qty) * price > store.config.strategy.dust_max_quote:
+    worth, margin = abs(qty) * price, RESTING_MARGIN if at_rest else ORDER_MARGIN
+    if worth > store.config.strategy.dust_max_quote:
         return False
-    return closable_qty(market, qty, RESTING_MARGIN if at_rest else ORDER_MARGIN) == 0
+    return worth < margin * instrument.notional_min or closable_qty(market, qty, margin) == 0
 
 
 def is_gone(store: Store, leg: Leg) -> bool:

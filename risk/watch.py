@@ -16,7 +16,7 @@ from decimal import Decimal
 from bot.model.commands import SetMode
 from bot.model.config import Config, Limits
 from bot.model.facts import Channel
-from bot.model.ids import InstrumentId, PairName
+from bot.model.ids import InstrumentId, PairName, account_of
 from bot.model.index import Index, Wallet
 from bot.model.instrument import Kind, unlike
 from bot.model.money import ZERO
@@ -61,6 +61,8 @@ class Watched:
     def __init__(self) -> None:
         self.present: dict[PairName, None] = {}
         self.wallets: dict[LimitKey, None] = {}
+        self._book: Totals | None = None  # the sums that `is_far` answered for last
+        self._changes, self._is_far = 0, False
         self._limits_of: dict[PairName, tuple[LimitKey, ...]] = {}
         self._pairs_of: dict[LimitKey, dict[PairName, None]] = {}
 
@@ -88,6 +90,12 @@ class Watched:
         for key in limits:
             self._pairs_of.setdefault(key, {})[name] = None
         self._limits_of[name] = limits
+
+    def is_far(self, limits: Limits, book: Totals) -> bool:
+        """Whether no limit on notional or delta is passed at any prices near those of the sums."""
+        if self._book is not book or self._changes != book.changes:
+            self._book, self._changes, self._is_far = book, book.changes, _is_far(limits, book)
+        return self._is_far
 
     def bound_by(self, passed: list[LimitKey]) -> dict[PairName, None]:
         """The pairs that have a part in one of these limits and are free."""
@@ -151,9 +159,9 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
             found.append(Hold("stale_mark", f"{instrument_id} {stale.value}", stale.limit))
     if market.instrument.kind is Kind.PERP and not market.funding_interval_h:
         found.append(Hold("interval_in_doubt", instrument_id))
-    if not has_rate(store, market.instrument.quote):
+    if market.instrument.quote != config.nav_currency and not has_rate(store, market.instrument.quote):
         found.append(Hold("missing_rate", f"{market.instrument.quote}/{config.nav_currency}"))
-    account_id = market.instrument.account
+    account_id = account_of(instrument_id)
     account = store.accounts.get(account_id)
     if account is None:
         found.append(Hold("not_reconciled", account_id))
@@ -164,7 +172,15 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
     if at_ns < account.throttled_ns:
         left_s = (account.throttled_ns - at_ns) / 1e9
         found.append(Hold("throttled", f"{account_id} {left_s:.0f} s"))
-    found += _rare_holds(store, market, account, at_ns)
+    if (
+        account.hedged
+        or account.multi_assets
+        or market.leverage is not None
+        or account.foreign
+        or account.baseline_positions
+        or account.deleveraged
+    ):
+        found += _rare_holds(store, market, account, at_ns)
     offset = rules.clock_offset(limits, PairName(""), account.offset_ns) if account.offset_ns else None
     if offset is not None:
         found.append(Hold("clock_offset", f"{account_id} {offset.value}", offset.limit))
@@ -174,12 +190,13 @@ def leg_holds(store: Store, at_ns: int, instrument_id: InstrumentId) -> tuple[Ho
 def feed_age_ns(store: Store, market: Market, at_ns: int) -> int:
     """Age of what is known of an instrument's book; 0 where it was never heard: that it has no book says
     so."""
-    heard_ns = max(market.heard_ns, market.book_seen_ns)
+    book_ns, heard_ns = market.book_seen_ns, market.heard_ns
+    heard_ns = max(heard_ns, book_ns)
     age_ns = at_ns - heard_ns if heard_ns else 0
-    if market.book_seen_ns and not market.gapped:
+    if heard_ns != book_ns and book_ns and not market.gapped:
         # other streams of a feed may live on: a book that lives and has no gap is told once a heartbeat
         heartbeat_ns = int(config_of(store).strategy.heartbeat_s * 1e9)
-        age_ns = max(age_ns, at_ns - market.book_seen_ns - heartbeat_ns)
+        age_ns = max(age_ns, at_ns - book_ns - heartbeat_ns)
     return age_ns
 
 
@@ -220,16 +237,13 @@ def settings_holds(store: Store, market: Market, account: Account) -> tuple[Hold
 
 
 def _rare_holds(store: Store, market: Market, account: Account, at_ns: int) -> list[Hold]:
-    """Settings at the venue, orders and positions of others, a wallet that gave back: few accounts have any,
-    and every step asks."""
-    found: list[Hold] = []
-    if account.hedged or account.multi_assets or market.leverage is not None:
-        found += settings_holds(store, market, account)
-    if account.foreign or account.baseline_positions:
-        found += opening_holds.of_others(account, market.instrument.id)
-    if account.deleveraged:
-        found += opening_holds.deleveraged(account, market, at_ns)
-    return found
+    """Settings at the venue, orders and positions of others, a wallet that gave back: few accounts have
+    any."""
+    return [
+        *settings_holds(store, market, account),
+        *opening_holds.of_others(account, market.instrument.id),
+        *opening_holds.deleveraged(account, market, at_ns),
+    ]
 
 
 # --- modes ------------------------------------------------------------------------------------------------
@@ -270,12 +284,14 @@ def mode_changes(store: Store, at_ns: int) -> tuple[SetMode, ...]:
     watched = index.watched
     if not isinstance(watched, Watched):
         watched = index.watched = Watched()
-    if book.late and (index.naked or not _is_far(store.config.limits, book)):
+    if book.late and (index.naked or not watched.is_far(store.config.limits, book)):
         book.catch_up(store)
     news = book.take_news()
     if not (news.pairs or news.priced or news.wallets or index.naked):
         return ()
     watched.follow(store, book, news)
+    if not (news.pairs or news.priced or index.naked or watched.wallets):
+        return ()
     for pair in _in_order(store, index, news.pairs):
         if effective_mode(store, pair) is Mode.HALTED:
             continue
@@ -314,7 +330,6 @@ def _settled_delta(store: Store, index: Index, book: Totals, at_ns: int) -> Deci
 
 
 def _is_far(limits: Limits, book: Totals) -> bool:
-    """Whether no limit on notional or delta is passed at any prices near those of the sums."""
     held = book.held
     return (
         held.gross * NEARLY <= limits.gross_notional_max_quote

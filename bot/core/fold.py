@@ -96,6 +96,12 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
     What a venue says against what is known is refused (`border`).  Raises `BrokenInvariant` for what we say
     ourselves that cannot be: the program must stop there.
     """
+    with exact_arithmetic():
+        return facts_exactly(store, at_ns, batch)
+
+
+def facts_exactly(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
+    """The same under the exact context that the caller has entered."""
     store.now_ns = at_ns
     if store.contradictions:
         store.contradictions = ()
@@ -105,19 +111,19 @@ def facts(store: Store, at_ns: int, batch: tuple[AnyFact, ...]) -> Touched:
         store.pairs[name].moves = ()
     index.moved.clear()
     index.givers.clear()
-    with exact_arithmetic():
-        spending.begin_batch(store, at_ns)
-        for fact in batch:
-            _fact(store, at_ns, fact, touched)
-        if not store.ledger.opened:
-            open_books(store, at_ns)
-        for name, by_clock in touched.items():
-            pair = store.pairs[name]
-            if not by_clock or pair.naked_ns or pair.state not in pairs.AT_REST:
-                before = pair.state, pair.naked_ns
-                pairs.settle(store, pair, at_ns)
-                if (pair.state, pair.naked_ns) != before:
-                    note_pair(index, store, pair)
+    spending.begin_batch(store, at_ns)
+    for fact in batch:
+        _fact(store, at_ns, fact, touched)
+    if not store.ledger.opened:
+        open_books(store, at_ns)
+    for name, by_clock in touched.items():
+        pair = store.pairs[name]
+        if not by_clock or pair.naked_ns or pair.state not in pairs.AT_REST:
+            before = pair.state, pair.naked_ns
+            pairs.settle(store, pair, at_ns)
+            if (pair.state, pair.naked_ns) != before:
+                note_pair(index, store, pair)
+    if len(batch) != 1 or type(batch[0]) is not Tick:  # time alone brings nothing
         spending.end_batch(store)
     return touched
 

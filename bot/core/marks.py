@@ -150,11 +150,13 @@ def _others(store: Store, instrument: InstrumentId) -> list[Market]:
 
 def _index_from_spot(store: Store, spot: Market, middle: Decimal, seen_ns: int) -> None:
     """The spot leg's mid stands in for the index of contracts whose stream has none, and for its own."""
-    if not any(
-        other.index is not None and other.mark_seen_ns for other in _others(store, spot.instrument.id)
-    ):
+    others = _others(store, spot.instrument.id)
+    for other in others:
+        if other.index is not None and other.mark_seen_ns:
+            break
+    else:
         _set_index(spot, middle, seen_ns)
-    for other in _others(store, spot.instrument.id):
+    for other in others:
         if other.mark_seen_ns == 0 and not other.instrument.is_spot:
             rate = views.quote_rate(store, spot.instrument.quote, other.instrument.quote)
             if rate is not None:

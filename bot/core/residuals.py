@@ -14,7 +14,7 @@ from bot.model.facts import ResidualSettled, Transferred
 from bot.model.instrument import Instrument
 from bot.model.money import ZERO
 from bot.model.store import Leg, Pair, Store, keep_index
-from risk.exposure import residual_base
+from risk.exposure import coins_base, config_of, residual_base
 
 
 def transferred(store: Store, fact: Transferred) -> None:
@@ -47,6 +47,19 @@ def worth_quote(store: Store, pair: Pair) -> Decimal:
     marks = [store.markets[leg.instrument].mark for leg in pair.legs if leg.instrument in store.markets]
     mark = next((mark for mark in marks if mark is not None), None)
     return ZERO if mark is None else abs(owed) * mark
+
+
+def may_leave_coins(store: Store, pair: Pair) -> bool:
+    """Whether a pair's residual can be worth more than dust; cheaper than to ask what it is worth."""
+    coins = coins_base(pair)
+    if not coins:
+        return False
+    for leg in pair.legs:
+        market = store.markets.get(leg.instrument)
+        if market is None or (leg.position.qty and not market.instrument.is_spot):
+            return market is None  # a contract that is open is no dust, and with it nothing is left behind
+    mark = store.markets[pair.spec.long].mark or store.markets[pair.spec.short].mark
+    return mark is not None and abs(coins) * mark > config_of(store).strategy.dust_max_quote
 
 
 def _leg_in(store: Store, pair: Pair, fact: Transferred) -> Leg | None:

@@ -7,6 +7,8 @@ clock, no randomness, no IO.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.core import due, fold, pairs, recon, switch
 from bot.core.decide import alerts, events, rebalancer
 from bot.core.decide.idle import Idle
@@ -23,20 +25,22 @@ def step(store: Store, at_ns: int, facts: tuple[AnyFact, ...]) -> tuple[Admitted
 
     Raises `BrokenInvariant` when something happened that cannot.
     """
-    known = events.known(store, facts)
-    touched = fold.facts(store, at_ns, facts)
-    config = store.config
-    if config is None:
-        return ()
     out: list[Admitted] = []
     with exact_arithmetic():
-        _put(store, at_ns, events.contradictions(store), out)
+        known = events.known(store, facts)
+        touched = fold.facts_exactly(store, at_ns, facts)
+        config = store.config
+        if config is None:
+            return ()
+        if store.contradictions:
+            _put(store, at_ns, events.contradictions(store), out)
         if not _only_time_passed(store, facts):
-            _put(store, at_ns, watch.mode_changes(store, at_ns), out)
-            _put(store, at_ns, budgets.mode_changes(store, at_ns), out)
-            _put(store, at_ns, deleverage.changes(store, at_ns), out)
+            for changes in (watch.mode_changes, budgets.mode_changes, deleverage.changes):
+                wanted = changes(store, at_ns)
+                if wanted:
+                    _put(store, at_ns, wanted, out)
             _put(store, at_ns, events.events(store, facts, known), out)
-        _put(store, at_ns, tuple(recon.due_queries(store, at_ns)), out)
+        _put(store, at_ns, recon.due_queries(store, at_ns), out)
         for pair in due.due(store, config, touched):
             name = pair.spec.name
             turned = switch.decide(store, config, pair, at_ns)
@@ -72,7 +76,7 @@ def _only_time_passed(store: Store, facts: tuple[AnyFact, ...]) -> bool:
     return not indexed(store).naked
 
 
-def _put(store: Store, at_ns: int, wanted: tuple[AnyCommand, ...], out: list[Admitted]) -> None:
+def _put(store: Store, at_ns: int, wanted: Sequence[AnyCommand], out: list[Admitted]) -> None:
     """Admit and apply commands that no exposure rule concerns, one by one."""
     for command in wanted:
         verdict = guard.admit(store, at_ns, (command,))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from bot.model.facts import Channel
 from bot.model.instrument import notional_quote as contract_notional
 from bot.model.instrument import unrealised
-from bot.model.money import HALF, ZERO, exact, exact_arithmetic
+from bot.model.money import HALF, ZERO, exact_arithmetic, exact_price
 from bot.model.pair import Role
 from bot.model.store import Market, Pair, Store
 from bot.quant.basis import walk_quote
@@ -17,7 +17,7 @@ def mid(market: Market) -> Decimal | None:
     """Middle of the book's touch, exactly; ``None`` without a two-sided book."""
     if not market.bids or not market.asks:
         return None
-    return (exact(market.bids[0][0]) + exact(market.asks[0][0])) * HALF
+    return (exact_price(market.bids[0][0]) + exact_price(market.asks[0][0])) * HALF
 
 
 def quote_rate(store: Store, quote: str, wanted: str) -> float | None:

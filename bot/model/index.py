@@ -9,6 +9,8 @@ it changes.  What is not known to change little marks everything.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from bot.model.ids import AccountId, ClientId, InstrumentId, PairName, account_of
 
 Wallet = tuple[AccountId, str]  # an account and one of its assets
@@ -19,8 +21,8 @@ class Index:
 
     __slots__ = (
         "ask_ns", "changed_all", "changed_instruments", "changed_pairs", "changed_wallets", "drafted",
-        "due_ns", "givers", "live_in", "live_of", "live_on", "moved", "naked", "place_of", "priced_pairs",
-        "spans", "totals", "watched",
+        "due_ns", "givers", "live_in", "live_of", "live_on", "loss_floor", "moved", "naked", "place_of",
+        "priced_pairs", "spans", "totals", "watched",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,6 +42,8 @@ class Index:
         self.drafted = False  # whether the pair looked at asked the fuse for room, or has an order drafted
         # who gives to a wallet in this step, and the pairs before it that cannot
         self.givers: dict[Wallet, tuple[PairName | None, tuple[PairName, ...]]] = {}
+        # best result, result of 00:00 UTC, and the result below which a budget of losses is passed
+        self.loss_floor: tuple[Decimal, Decimal, Decimal] | None = None
         self.spans: object = None  # of `bot.core.due`
         self.totals: object = None  # of `risk.totals`
         self.watched: object = None  # of `risk.watch`
@@ -78,6 +82,7 @@ class Index:
         self.changed_all = True
         self.ask_ns = 0
         self.due_ns.clear()
+        self.loss_floor = None
 
     def forget_changes(self) -> None:
         """The sums have followed."""

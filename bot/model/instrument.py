@@ -26,6 +26,9 @@ class Kind(Enum):
     DATED = "dated"
 
 
+SPOT = Kind.SPOT  # asked for many times in each step
+
+
 class Side(Enum):
     BUY = "buy"
     SELL = "sell"
@@ -90,7 +93,7 @@ class Instrument(Struct, frozen=True):
 
     @property
     def is_spot(self) -> bool:
-        return self.kind is Kind.SPOT
+        return self.kind is SPOT
 
     def fee_asset(self, side: Side) -> str:
         """The asset a taker pays the fee in where no fee token is used: spot pays in what it receives."""

@@ -24,6 +24,7 @@ from decimal import (
     Overflow,
     localcontext,
 )
+from functools import lru_cache
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -52,6 +53,12 @@ def exact_arithmetic() -> AbstractContextManager[object]:
 def exact(number: float) -> Decimal:
     """The decimal a book float was read from: ``repr`` gives the shortest text that parses back to it."""
     return Decimal(repr(number))
+
+
+@lru_cache(maxsize=4096, typed=True)
+def exact_price(price: float) -> Decimal:
+    """The same of a price > 0: touches are asked for again and again."""
+    return exact(price)
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:

@@ -76,7 +76,7 @@ def changes(
     pairs, names_others = store.pairs, not NAMING.isdisjoint(map(type, facts))
     if not (names_others or admitted or store.alerts or store.mode is Mode.HALTED):
         for name, by_clock in touched.items():
-            if not by_clock and not conditions.is_quiet(store, pairs[name]):
+            if not by_clock and not conditions.is_quiet(store, at_ns, pairs[name]):
                 break
         else:
             return ()
@@ -91,7 +91,7 @@ def changes(
             subjects.accounts[one.command.account] = None
     out = _compared(store, at_ns, ("halted",), conditions.of_everything(store))
     for name in subjects.pairs:
-        if not store.alerts and conditions.is_quiet(store, pairs[name]):
+        if not store.alerts and conditions.is_quiet(store, at_ns, pairs[name]):
             continue
         found = conditions.of_pair(store, at_ns, pairs[name])
         out += _compared(store, at_ns, conditions.keys_of_pair(name), found)

@@ -42,6 +42,8 @@ LOST_LEG = 0.25  # a hedge error of this part of a leg is no drift: somebody too
 
 def repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
     """The next step of a naked pair."""
+    if pair.idle == "repair_pause" and at_ns - pair.repair_ns < PAUSE_NS:
+        return Idle("repair_pause")  # what was found to wait does, whatever else might go meanwhile
     delta = float(pair_delta_base(store, pair))
     naked_s = (at_ns - pair.naked_ns) / 1e9
     free = watch.effective_mode(store, pair) in (Mode.ACTIVE, Mode.PAUSED) and pair.in_config
@@ -50,25 +52,24 @@ def repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Id
     order = (grow, grow.other) if completing else (grow.other, grow)
     missing = (Purpose.REPAIR, LegMissing(delta, naked_s, pair.repairs + 1))
     unwound = (Purpose.UNWIND, LegUnwound(delta, pair.repairs))
-    allowed: list[tuple[Role, Decided]] = []
+    spent: list[tuple[Role, Decided]] = []
     kept: list[Idle] = []
     for role in order:
         why = unwound if pair.growing and role is not grow else missing
         found = _one_leg(store, config, pair, at_ns, role, why)
+        tries = pair.grow_tries if role is grow else pair.shrink_tries
         if isinstance(found, Idle):
             kept.append(found)
-        else:
-            allowed.append((role, found))
-    if not allowed:
-        return kept[0]
-    for role, found in allowed:
-        tries = pair.grow_tries if role is grow else pair.shrink_tries
-        if tries < pairs.tries_max(config, pair, role is grow):
+        elif tries < pairs.tries_max(config, pair, role is grow):
             paused = tries and at_ns - pair.repair_ns < PAUSE_NS
             return Idle("repair_pause") if paused else found
+        else:
+            spent.append((role, found))
+    if not spent:
+        return kept[0]
     if at_ns - pair.repair_ns < min(PAUSE_NS << min(pair.rounds, 20), LONGEST_PAUSE_NS):
-        return _exhausted(store, pair, allowed[0][0] is grow)
-    return allowed[0][1]
+        return _exhausted(store, pair, spent[0][0] is grow)
+    return spent[0][1]
 
 
 def kept_from(store: Store, config: Config, pair: Pair, at_ns: int) -> Iterator[Idle]:

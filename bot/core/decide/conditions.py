@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from bot.core.decide import candidates
 from bot.core.decide.idle import Idle, of_kept
-from bot.core.residuals import worth_quote
+from bot.core.residuals import may_leave_coins, worth_quote
 from bot.model.commands import MarginStage
 from bot.model.facts import Channel
 from bot.model.ids import AccountId, InstrumentId, PairName, account_of
@@ -118,17 +118,22 @@ def keys_of_pair(name: PairName) -> tuple[str, ...]:
     return (*(f"{kind}:{name}" for kind in kinds), *(f"limit:{name}:{rule}" for rule in watch.PASSABLE))
 
 
-def is_quiet(store: Store, pair: Pair) -> bool:
+def is_quiet(store: Store, at_ns: int, pair: Pair) -> bool:
     """Whether no condition of a pair can hold: asked in each step, and cheaper than `of_pair`."""
     return (
         pair.mode is Mode.ACTIVE
         and pair.state is not PairState.LEGGED
-        and not pair.naked_ns
+        and (not pair.naked_ns or _is_patient(store, at_ns, pair))
         and pair.idle not in STANDING
-        and not pair.long.coin_cash
-        and not pair.short.coin_cash
+        and not may_leave_coins(store, pair)
         and ownership.rival(store, pair) is None
     )
+
+
+def _is_patient(store: Store, at_ns: int, pair: Pair) -> bool:
+    """Whether a naked pair is within its patience, and nothing was tried in vain yet."""
+    patience_ns = config_of(store).strategy.patience_s * 1e9
+    return not pair.fruitless and at_ns - pair.naked_ns <= patience_ns
 
 
 def of_pair(store: Store, at_ns: int, pair: Pair) -> Iterator[Condition]:

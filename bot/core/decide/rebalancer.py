@@ -23,6 +23,7 @@ from bot.model.store import Order, OrderState, Pair, Store, indexed, live_orders
 from risk import budgets, deleverage, guard, ratio, watch
 from risk.exposure import pair_delta_base
 from risk.guard import Refused
+from risk.hold import Hold
 
 BLIND = ("stale_feed", "gap", "no_book", "crossed_book", "feed_ended")  # no signal is read from such a book
 UNANSWERED_NS = 10_000_000_000  # an order that nobody vouches for may have left a pair naked
@@ -49,7 +50,7 @@ def propose(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | I
     if store.stopping:
         return Idle("stopping", store.stopping)
     if pair.state is PairState.FLAT:
-        return _enter(store, config, pair, at_ns)
+        return _enter(store, config, pair, at_ns, watch.holds(store, at_ns, pair))
     given = _deleverage(store, config, pair, at_ns)
     if given is not None:
         return given
@@ -65,14 +66,15 @@ def _held(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idl
     force = _force(store, pair, at_ns)
     if force is not None:
         return _leave_by_force(store, config, pair, at_ns, force)
-    blind = next((hold for hold in watch.holds(store, at_ns, pair) if hold.code in BLIND), None)
+    holds = watch.holds(store, at_ns, pair)
+    blind = next((hold for hold in holds if hold.code in BLIND), None)
     found = of_hold(blind) if blind is not None else signals.leave(store, config, pair, at_ns)
     if not isinstance(found, Idle):
         return _leave(store, config, pair, at_ns, found)
     drift = candidates.drift(store, config, pair, at_ns)
     if drift is not None:
         return drift
-    entered = _enter(store, config, pair, at_ns)
+    entered = _enter(store, config, pair, at_ns, holds)
     told = not isinstance(entered, Idle) or entered.reason in budgets.ENDING  # a passed budget is news
     return entered if told else found
 
@@ -165,22 +167,22 @@ def _halted(store: Store, pair: Pair) -> Idle:
     return Idle("halted")
 
 
-def _enter(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
+def _enter(store: Store, config: Config, pair: Pair, at_ns: int, holds: tuple[Hold, ...]) -> Decided | Idle:
     strategy = config.strategy
     mode = watch.effective_mode(store, pair)
     if mode is not Mode.ACTIVE or not pair.in_config:
         return Idle(f"mode_{mode.value}" if pair.in_config else "not_configured")
-    for hold in watch.holds(store, at_ns, pair):
-        return of_hold(hold)
+    if holds:
+        return of_hold(holds[0])
     used = sizing.capital_used_quote(store, pair)
-    clip = sizing.entry_clip_quote(store, config, pair, used)
-    if clip * 2 < float(strategy.clip_quote):
+    if sizing.is_in_use(store, config, pair, used):
         return Idle("capital_in_use", f"{used:.2f}", f"{pair.spec.capital_quote}")
     signal = signals.entry(store, config, pair, at_ns)
     if isinstance(signal, Idle):
         return signal
     if at_ns - pair.clip_ns < strategy.clip_interval_s * 1e9:
         return Idle("clip_interval")
+    clip = sizing.entry_clip_quote(store, config, pair, used)
     size = sizing.entry_size(store, pair, clip)
     if size is None:
         return Idle("clip_too_small")

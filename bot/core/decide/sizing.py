@@ -76,6 +76,9 @@ def _at_price(market: Market, side: Side, price: float) -> Executable:
 # --- entering ---------------------------------------------------------------------------------------------
 
 
+MOST = 3  # parts of a capital that an entry of one part takes at most: each leg locks all that it is worth
+
+
 def capital_used_quote(store: Store, pair: Pair) -> Decimal:
     """What a pair uses of its capital: its long leg at the mark, and the margin that its contracts lock."""
     total = ZERO
@@ -94,9 +97,18 @@ def capital_used_quote(store: Store, pair: Pair) -> Decimal:
 
 def entry_clip_quote(store: Store, config: Config, pair: Pair, used: Decimal) -> float:
     """A clip of an entry: with the margin that it locks it fits into what is left of the capital."""
-    markets, spec = store.markets, pair.spec
-    locked = _locked_share(markets[spec.long], ZERO) + _locked_share(markets[spec.short], ZERO)
-    return min(float(config.strategy.clip_quote), float(spec.capital_quote - used) / (1.0 + float(locked)))
+    long, short = store.markets[pair.spec.long], store.markets[pair.spec.short]
+    locked = _locked_share(long, ZERO) + _locked_share(short, ZERO)
+    left = pair.spec.capital_quote - used
+    return min(float(config.strategy.clip_quote), float(left) / (1.0 + float(locked)))
+
+
+def is_in_use(store: Store, config: Config, pair: Pair, used: Decimal) -> bool:
+    """Whether less than half a clip of the capital is left for an entry."""
+    clip, left = config.strategy.clip_quote, pair.spec.capital_quote - used
+    if left * 2 >= clip * MOST:
+        return False
+    return entry_clip_quote(store, config, pair, used) * 2 < float(clip)
 
 
 def _locked_share(market: Market, qty: Decimal) -> Decimal:
