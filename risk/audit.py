@@ -13,6 +13,7 @@ from bot.model.ids import AccountId, PairName
 from bot.model.index import Wallet
 from bot.model.money import ZERO, exact_arithmetic
 from bot.model.store import Store, index_of, live_orders, make_index
+from risk import budgets
 from risk.exposure import (
     MissingData,
     PairExposure,
@@ -59,6 +60,8 @@ def _of_index(store: Store) -> Iterator[str]:
     orders = {name: list(of) for name, of in plain.live_on.items()}
     if kept is not None and any(list(kept.live_on[name]) != of for name, of in orders.items()):
         yield "index live_on: the orders are not in order of sending"
+    if kept is not None and kept.loss_floor not in (None, budgets.loss_floor(store)):
+        yield f"index loss_floor: {kept.loss_floor}, plainly {budgets.loss_floor(store)}"
     due = [order.ask_ns for order in live_orders(store)]
     if kept is not None and kept.ask_ns > min(due, default=kept.ask_ns):
         yield from _of_asked(store, kept.ask_ns)

@@ -337,28 +337,43 @@ def _refused(store: Store, name: AccountId) -> RaiseAlert:
 def _loss(store: Store) -> tuple[Change, ...]:
     """Everything becomes reduce-only once what trading brought has fallen too far."""
     book, index = store.spending, indexed(store)
-    result, floor = book.result, index.loss_floor
-    if floor is not None and result >= floor[2] and floor[:2] == (book.peak_result, book.day_result):
+    if index.loss_floor is None or index.loss_floor[:2] != (book.peak_result, book.day_result):
+        index.loss_floor = loss_floor(store)
+    if index.loss_floor is None or book.result >= index.loss_floor[2] or store.mode not in _FREE:
         return ()
-    if store.mode not in _FREE or not store.routes.capital:
-        return ()
-    budget = config_of(store).budget
-    try:
-        capital = book_capital(store)
-    except MissingData:
-        return ()
-    day_limit, peak_limit = _part_of(capital, budget.loss_day_bps), _part_of(capital, budget.loss_peak_bps)
-    lowest = max(book.day_result - day_limit, book.peak_result - peak_limit)
-    index.loss_floor = book.peak_result, book.day_result, lowest
-    for since, lost, field, limit in (
-        ("00:00 UTC", book.day_result - result, "loss_day_bps", day_limit),
-        ("the best result", book.peak_result - result, "loss_peak_bps", peak_limit),
-    ):
+    for since, lost, field, limit in _losses(store):
         if lost > limit:
             sentence = f"loss since {since} is {lost:.2f} of {limit:.2f} ({_variable(field)})"
             alert = RaiseAlert("budget:loss", "critical", f"everything is reduce-only: {sentence}")
             return (SetMode("*", Mode.REDUCE_ONLY, sentence), alert)
     return ()
+
+
+def loss_floor(store: Store) -> tuple[Decimal, Decimal, Decimal] | None:
+    """The best result, that of 00:00 UTC, and the result below which a budget of losses is passed; ``None``
+    where no capital is known."""
+    book = store.spending
+    if not store.routes.capital:
+        return None
+    try:
+        most = [lost - limit for _, lost, _, limit in _losses(store)]
+    except MissingData:
+        return None
+    return book.peak_result, book.day_result, book.result + max(most)
+
+
+def _losses(store: Store) -> tuple[tuple[str, Decimal, str, Decimal], ...]:
+    """Since when, what is lost, and the budget with its limit.  Raises `MissingData`."""
+    book, budget, capital = store.spending, config_of(store).budget, book_capital(store)
+    return (
+        ("00:00 UTC", book.day_result - book.result, "loss_day_bps", _part_of(capital, budget.loss_day_bps)),
+        (
+            "the best result",
+            book.peak_result - book.result,
+            "loss_peak_bps",
+            _part_of(capital, budget.loss_peak_bps),
+        ),
+    )
 
 
 @lru_cache(maxsize=64)

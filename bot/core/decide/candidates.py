@@ -42,8 +42,6 @@ LOST_LEG = 0.25  # a hedge error of this part of a leg is no drift: somebody too
 
 def repair(store: Store, config: Config, pair: Pair, at_ns: int) -> Decided | Idle:
     """The next step of a naked pair."""
-    if pair.idle == "repair_pause" and at_ns - pair.repair_ns < PAUSE_NS:
-        return Idle("repair_pause")  # what was found to wait does, whatever else might go meanwhile
     delta = float(pair_delta_base(store, pair))
     naked_s = (at_ns - pair.naked_ns) / 1e9
     free = watch.effective_mode(store, pair) in (Mode.ACTIVE, Mode.PAUSED) and pair.in_config
