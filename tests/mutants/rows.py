@@ -178,7 +178,7 @@ ROWS: tuple[Row, ...] = (
         (
             Change(
                 "risk/exposure.py",
-                "    return any(held) if pair.growing else all(held)\n",
+                "    return not is_gone(store, first) and not is_gone(store, second)\n",
                 "    return True\n",
             ),
         ),
@@ -259,7 +259,7 @@ ROWS: tuple[Row, ...] = (
                 "    order = (grow, grow.other) if completing else (grow.other,)\n",
             ),
         ),
-        Seed(88, "hedged"),
+        Seed(75, "halt"),
     ),
     Row(
         18, "an order leaves before its channel is open",
