@@ -341,12 +341,10 @@ def _loss(store: Store) -> tuple[Change, ...]:
         index.loss_floor = loss_floor(store)
     if index.loss_floor is None or book.result >= index.loss_floor[2] or store.mode not in _FREE:
         return ()
-    for since, lost, field, limit in _losses(store):
-        if lost > limit:
-            sentence = f"loss since {since} is {lost:.2f} of {limit:.2f} ({_variable(field)})"
-            alert = RaiseAlert("budget:loss", "critical", f"everything is reduce-only: {sentence}")
-            return (SetMode("*", Mode.REDUCE_ONLY, sentence), alert)
-    return ()
+    since, lost, field, limit = next(loss for loss in _losses(store) if loss[1] > loss[3])
+    sentence = f"loss since {since} is {lost:.2f} of {limit:.2f} ({_variable(field)})"
+    alert = RaiseAlert("budget:loss", "critical", f"everything is reduce-only: {sentence}")
+    return (SetMode("*", Mode.REDUCE_ONLY, sentence), alert)
 
 
 def loss_floor(store: Store) -> tuple[Decimal, Decimal, Decimal] | None:

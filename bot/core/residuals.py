@@ -55,9 +55,8 @@ def may_leave_coins(store: Store, pair: Pair) -> bool:
     if not coins:
         return False
     for leg in pair.legs:
-        market = store.markets.get(leg.instrument)
-        if market is None or (leg.position.qty and not market.instrument.is_spot):
-            return market is None  # a contract that is open is no dust, and with it nothing is left behind
+        if leg.position.qty and not store.markets[leg.instrument].instrument.is_spot:
+            return False  # a contract that is open is no dust, and with it nothing is left behind
     mark = store.markets[pair.spec.long].mark or store.markets[pair.spec.short].mark
     return mark is not None and abs(coins) * mark > config_of(store).strategy.dust_max_quote
 

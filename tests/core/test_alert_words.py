@@ -107,6 +107,16 @@ def test_a_book_in_doubt_is_told_after_the_attempts_that_were_fruitless(attempts
     assert "venue_down" not in texts(world)
 
 
+def test_a_naked_pair_is_quiet_only_within_its_patience_and_before_anything_was_tried_in_vain() -> None:
+    world = half_entered(short_filled=True)
+    pair, patience_ns = pair_of(world), int(world.config.strategy.patience_s * SECOND_NS)
+    pair.naked_ns, pair.fruitless, pair.idle = world.at_ns - patience_ns, 0, ""
+    assert conditions.is_quiet(world.store, world.at_ns, pair)
+    assert not conditions.is_quiet(world.store, world.at_ns + 1, pair)
+    pair.fruitless = 1
+    assert not conditions.is_quiet(world.store, world.at_ns, pair)
+
+
 def test_a_leg_that_cannot_trade_is_told_while_the_other_is_tried_in_vain() -> None:
     world = half_entered(short_filled=True)
     pair = pair_of(world)

@@ -14,7 +14,7 @@ from bot.core.pairs import LEGAL
 from bot.model.commands import LegMissing, LegUnwound, PlaceOrder, RaiseAlert
 from bot.model.config import Budget
 from bot.model.facts import ForcedFilled, OrderExpired, OrderRejected
-from bot.model.instrument import Side
+from bot.model.instrument import Position, Side
 from bot.model.pair import Mode, PairSpec, PairState, Purpose, Role
 from bot.model.store import Leg, OrderState, Pair
 from risk.exposure import pair_delta_base, residual_base
@@ -57,6 +57,15 @@ def entering(short: str = LINEAR, **changes: Any) -> tuple[World, PlaceOrder, Pl
 
 def state(world: World) -> PairState:
     return world.store.pairs[BTC].state
+
+
+def test_a_pair_with_a_leg_that_nobody_has_described_stays_as_it_is() -> None:
+    world = hedged()
+    pair = world.store.pairs[BTC]
+    del world.store.markets[SPOT]
+    pair.short.position = Position()
+    pairs.settle(world.store, pair, world.at_ns)
+    assert (pair.state, pair.naked_ns) == (PairState.HEDGED, 0)
 
 
 def test_both_legs_filled_is_hedged() -> None:

@@ -56,6 +56,17 @@ def pair(world: World, name: PairName) -> Pair:
     return world.store.pairs[name]
 
 
+def test_a_contract_that_is_another_s_long_leg_has_a_rival_and_one_that_nobody_lists_has_none() -> None:
+    world = renamed()
+    new, spec = pair(world, NEW), PairSpec(NEW, LINEAR, INVERSE, D(10_000))
+    new.spec, new.long.instrument, new.short.instrument = spec, LINEAR, INVERSE
+    world.store.routes.pairs_of = {LINEAR: (BTC, NEW), INVERSE: (NEW,), SPOT: (BTC,)}
+    assert ownership.rival(world.store, new) == (LINEAR, BTC)
+    assert ownership.rival(world.store, pair(world, BTC)) is None
+    del world.store.markets[LINEAR]
+    assert ownership.rival(world.store, new) is None
+
+
 def holds(world: World, name: PairName) -> list[tuple[str, str]]:
     return [(one.code, one.value) for one in watch.holds(world.store, world.at_ns, pair(world, name))]
 

@@ -13,7 +13,7 @@ from bot.core.decide import pricing, sizing
 from bot.model.commands import EntryCarry, ExitGap
 from bot.model.facts import BookSeen, MarkSeen
 from bot.model.ids import InstrumentId, PairName
-from bot.model.instrument import Kind, Side
+from bot.model.instrument import Bracket, Kind, Position, Side
 from bot.model.pair import PairSpec, PairState, Role
 from bot.model.store import Market
 from risk.exposure import pair_delta_base, tolerance_base
@@ -94,6 +94,29 @@ def test_a_thin_ladder_gives_no_size() -> None:
     pair = one.store.pairs[BTC]
     assert sizing.entry_size(one.store, pair, 10_000.0) is None
     assert pair.idle == "thin_book"
+
+
+def test_what_a_contract_locks_is_that_of_the_tier_it_is_in() -> None:
+    """Two tiers, of 50 times up to 5,000 and of 5 times above: 6,000 lock a fifth, 4,000 a fiftieth."""
+    tiers = (Bracket(D(0), D(5_000), D("0.01"), D(0), 50), Bracket(D(5_000), D(10**9), D("0.1"), D(450), 5))
+    one = hedged()
+    pair, market = one.store.pairs[BTC], one.store.markets[LINEAR]
+    market.instrument = msgspec.structs.replace(market.instrument, brackets=tiers)
+    market.mark = D(60_000)
+    pair.long.position = Position()
+    for qty, locked in (("-0.1", D(6_000) / 5), ("-0.06", D(3_600) / 50)):
+        pair.short.position = Position(D(qty), D(0))
+        assert sizing.capital_used_quote(one.store, pair) == locked
+
+
+@pytest.mark.parametrize(
+    ("left", "is_in_use"), [(4_999, True), (5_100, False), (15_000, False), (15_001, False)]
+)
+def test_a_capital_is_in_use_once_less_than_half_a_clip_is_left(left: int, is_in_use: bool) -> None:
+    one = hedged()
+    pair = one.store.pairs[BTC]
+    used = pair.spec.capital_quote - D(left)
+    assert sizing.is_in_use(one.store, one.config, pair, used) is is_in_use
 
 
 @pytest.mark.parametrize("clip", [50, 90])
