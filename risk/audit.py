@@ -25,8 +25,9 @@ from risk.exposure import (
 )
 from risk.exposure_totals import Exposures
 from risk.margin import MarginState, MissingBrackets, account_margin
+from risk.parts import spends_of
 from risk.shares import MarginTotals
-from risk.totals import Totals, spends_of, totals
+from risk.totals import Totals, totals
 
 
 def difference(store: Store) -> str:

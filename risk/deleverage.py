@@ -24,8 +24,9 @@ from risk.exposure import MissingData, config_of
 from risk.limits import MarginBounds
 from risk.margin import MarginState, MissingBrackets, account_margin
 from risk.opening_holds import INSIDE_NS
+from risk.parts import wallets_of
 from risk.shares import MarginTotals
-from risk.totals import Totals, totals, wallets_of
+from risk.totals import Totals, totals
 from risk.watch import Watched, effective_mode
 
 GIVING, WAITING, INSIDE, FREE = MarginStage

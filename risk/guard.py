@@ -54,8 +54,9 @@ from risk.exposure import (
 )
 from risk.limits import Refused
 from risk.margin import MissingBrackets, account_margin, balance, leverage_cap
+from risk.parts import spends_of
 from risk.shares import share_of
-from risk.totals import Totals, spends_of, totals
+from risk.totals import Totals, totals
 from risk.tradable import is_dust
 
 __all__ = ["Admitted", "Refused", "admit", "shrinks"]

@@ -12,6 +12,7 @@ from bot.model.config import Config
 from bot.model.ids import InstrumentId
 from bot.model.instrument import Kind
 from bot.model.store import Account, Market
+from bot.model.venue_settings import account_unfit, contract_unfit
 from risk.hold import Hold
 
 HOUR_NS = 3_600_000_000_000
@@ -112,3 +113,16 @@ def of_others(account: Account, instrument_id: InstrumentId) -> list[Hold]:
         if order.instrument == instrument_id
     ]
     return found
+
+
+def of_settings(config: Config, market: Market, account: Account) -> tuple[Hold, ...]:
+    """Settings at the venue that the bot does not trade under; what nobody told is not judged, since neither
+    a simulated account nor one through ccxt ever tells any."""
+    name = market.instrument.id
+    found = tuple(Hold(one.code, account.id) for one in account_unfit(account.hedged, account.multi_assets))
+    if market.leverage is None:
+        return found
+    unfit = contract_unfit(config, market.leverage, not market.isolated)
+    return (
+        found if unfit is None else (*found, Hold(unfit.code, f"{name} {unfit.value}".rstrip(), unfit.limit))
+    )

@@ -22,15 +22,15 @@ from bot.model.instrument import Kind, unlike
 from bot.model.money import ZERO
 from bot.model.pair import Mode, PairState, Purpose
 from bot.model.store import Account, Market, OrderState, Pair, Store, indexed, live_orders_of
-from bot.model.venue_settings import account_unfit, contract_unfit
 from risk import limits as rules
 from risk import opening_holds, ownership
 from risk.exposure import config_of, has_rate
 from risk.hold import Hold
 from risk.limits import Refused
 from risk.margin import INFINITE, MarginState, account_margin
+from risk.parts import DELTA, GROSS, NEAR, NEARLY, LimitKey, wallets_of
 from risk.shares import MarginTotals
-from risk.totals import DELTA, GROSS, NEAR, NEARLY, LimitKey, News, Totals, near_totals, wallets_of
+from risk.totals import News, Totals, near_totals
 
 # Purposes a mode lets through.  In REDUCE_ONLY and FLATTENING the guard also asks that the group shrinks.
 ALLOWED: dict[Mode, frozenset[Purpose]] = {
@@ -223,24 +223,11 @@ def is_overdue(store: Store, account: Account, at_ns: int) -> bool:
     return at_ns - since_ns > agreement_limit_ns(config_of(store))
 
 
-def settings_holds(store: Store, market: Market, account: Account) -> tuple[Hold, ...]:
-    """Settings at the venue that the bot does not trade under; what nobody told is not judged, since neither
-    a simulated account nor one through ccxt ever tells any."""
-    config, name = config_of(store), market.instrument.id
-    found = tuple(Hold(one.code, account.id) for one in account_unfit(account.hedged, account.multi_assets))
-    if market.leverage is None:
-        return found
-    unfit = contract_unfit(config, market.leverage, not market.isolated)
-    return (
-        found if unfit is None else (*found, Hold(unfit.code, f"{name} {unfit.value}".rstrip(), unfit.limit))
-    )
-
-
 def _rare_holds(store: Store, market: Market, account: Account, at_ns: int) -> list[Hold]:
     """Settings at the venue, orders and positions of others, a wallet that gave back: few accounts have
     any."""
     return [
-        *settings_holds(store, market, account),
+        *opening_holds.of_settings(config_of(store), market, account),
         *opening_holds.of_others(account, market.instrument.id),
         *opening_holds.deleveraged(account, market, at_ns),
     ]

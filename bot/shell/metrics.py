@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from bot.core.decide import conditions, events
+from bot.core.decide.standing import STANDING
 from bot.model.commands import MarginStage
 from bot.model.facts import Fact
 from bot.model.ids import AccountId
@@ -90,7 +91,7 @@ NAMES: dict[str, str] = {
     "private_losses_total": "losses of a private stream of ccxt",
 }
 
-CONDITIONS = (*conditions.KINDS, *(code for code in conditions.STANDING if code not in conditions.KINDS))
+CONDITIONS = (*conditions.KINDS, *(code for code in STANDING if code not in conditions.KINDS))
 ALERTS = (*CONDITIONS, *(kind for kind in events.KINDS if kind not in CONDITIONS), "settings_refused")
 HOLDS = (
     "no_config", "stopping", "channel_lost", "not_reconciled", "uncertain_order", "stale_feed", "stale_mark",

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from bot.core.decide import events
-from bot.core.decide.conditions import KINDS, STANDING, UNDER_WAY
+from bot.core.decide.conditions import KINDS
+from bot.core.decide.standing import STANDING, UNDER_WAY
 from bot.shell.metrics import ALERTS, CONDITIONS, HOLDS, NAMES, PREFIX
 from risk.watch import PASSABLE
 from tests.architecture import codes

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from bot.core.decide.conditions import STANDING
+from bot.core.decide.standing import STANDING
 from bot.core.routes import derive
 from bot.model.commands import MarginStage
 from bot.model.facts import Channel, ForeignOrder

@@ -6,6 +6,7 @@ import pytest
 
 from bot.core.decide import alerts, conditions, rebalancer
 from bot.core.decide.idle import Idle
+from bot.core.decide.standing import STANDING
 from bot.core.residuals import worth_quote
 from bot.model.facts import Channel
 from bot.model.ids import AccountId
@@ -126,11 +127,11 @@ def test_a_leg_that_cannot_trade_is_told_while_the_other_is_tried_in_vain() -> N
     assert "(throttled binance:usdm 30 s)" in texts(world)["venue_down"]
     account.throttled_ns = 0
     market.status = "BREAK"
-    assert set(texts(world)) & set(conditions.STANDING) == {"not_trading"}
+    assert set(texts(world)) & set(STANDING) == {"not_trading"}
     market.status, account.hedged = "", True
-    assert set(texts(world)) & set(conditions.STANDING) == {"restricted"}
+    assert set(texts(world)) & set(STANDING) == {"restricted"}
     account.hedged = False
-    assert not set(texts(world)) & set(conditions.STANDING)
+    assert not set(texts(world)) & set(STANDING)
 
 
 def test_a_stock_of_a_fee_coin_is_told_below_a_day_of_it() -> None:

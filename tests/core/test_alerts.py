@@ -10,7 +10,7 @@ import pytest
 
 from bot.core import fold
 from bot.core.decide import alerts, conditions
-from bot.core.decide.conditions import STANDING
+from bot.core.decide.standing import STANDING, UNDER_WAY
 from bot.core.pairs import set_mode
 from bot.model.commands import NoteIdle, RaiseAlert
 from bot.model.facts import (
@@ -231,7 +231,7 @@ def test_a_naked_pair_has_spent_its_patience_when_it_cannot_trade() -> None:
     assert idle_for(world, "restricted", 1) == [("restricted:BTC", "critical")]
 
 
-@pytest.mark.parametrize("code", conditions.UNDER_WAY)
+@pytest.mark.parametrize("code", UNDER_WAY)
 def test_an_attempt_that_fills_nothing_ends_no_alert_and_one_that_fills_does(code: str) -> None:
     world = hedged()
     pair = world.store.pairs[BTC]

@@ -50,7 +50,8 @@ from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, PairSpec
 from bot.model.store import Store, decode_store, drop_index, encode_store, index_of, state_sha256
 from risk.audit import difference
-from risk.totals import NearPrices, Totals, totals
+from risk.parts import NearPrices
+from risk.totals import Totals, totals
 from risk.watch import mode_changes
 from tests.core.world import SECOND_NS, World, make_config
 from tests.instruments import INVERSE, LINEAR, SPOT

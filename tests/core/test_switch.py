@@ -277,15 +277,13 @@ def test_an_exit_under_way_and_an_order_of_an_operator_wait_for_nothing() -> Non
 
 def test_nothing_is_decided_before_the_books_are_open() -> None:
     world = deciding(0.2)
-    pair = world.pair
-    pair.switch_ns, pair.switch = 0, None
-    decided = switch.decide(world.store, world.config, pair, world.at_ns)
-    assert decided is not None, "the premise"
+    world.pair.switch_ns, world.pair.switch = 0, None
+    assert switch.decide(world.store, world.config, world.pair, world.at_ns) is not None, "the premise"
     world.store.ledger.opened = False
-    assert switch.decide(world.store, world.config, pair, world.at_ns) is None
+    assert switch.decide(world.store, world.config, world.pair, world.at_ns) is None
     world.store.ledger.opened = True
     del world.store.markets[LINEAR]
-    assert switch.decide(world.store, world.config, pair, world.at_ns) is None
+    assert switch.decide(world.store, world.config, world.pair, world.at_ns) is None
 
 
 def test_it_is_decided_once_for_each_settlement() -> None:

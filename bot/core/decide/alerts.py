@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from bot.core.decide import conditions
 from bot.core.decide.conditions import Condition
+from bot.core.decide.standing import STANDING
 from bot.model.commands import RaiseAlert, SetMargin, SetMode
 from bot.model.facts import (
     AccountReported,
@@ -147,7 +148,7 @@ def _add(store: Store, at_ns: int, fact: AnyFact, subjects: Subjects) -> None:
 def _add_due(store: Store, at_ns: int, subjects: Subjects) -> None:
     """What time alone may begin, and what is to be told again."""
     for name, pair in store.pairs.items():
-        if pair.naked_ns or pair.idle in conditions.STANDING:
+        if pair.naked_ns or pair.idle in STANDING:
             subjects.pairs[name] = None
     for account_id, account in store.accounts.items():
         if account.lost or watch.is_overdue(store, account, at_ns):
