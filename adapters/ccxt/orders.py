@@ -85,7 +85,7 @@ class Orders:
         except Unaffordable:
             self._refuse(known, "RATE", "the rate budget has no room for it; nothing was sent")
         except self._failure as error:
-            if verdict(error, send.attempt) in (Verdict.REFUSED, Verdict.THROTTLED):
+            if verdict(error, send.attempt, self._exchange.id) in (Verdict.REFUSED, Verdict.THROTTLED):
                 self._refuse(known, *said(error, send.attempt))
             else:
                 self._emit(OrderUncertain(name, " ".join(said(error, send.attempt))))
@@ -115,7 +115,7 @@ class Orders:
         except Unaffordable:
             self._keep(name, "RATE", "the rate budget has no room for it; nothing was sent")
         except self._failure as error:
-            if verdict(error, send.attempt) is Verdict.UNCERTAIN:
+            if verdict(error, send.attempt, self._exchange.id) is Verdict.UNCERTAIN:
                 self._emit(OrderUncertain(name, "cancel: " + " ".join(said(error, send.attempt))))
             else:
                 self._keep(name, *said(error, send.attempt))

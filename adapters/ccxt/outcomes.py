@@ -2,9 +2,10 @@
 
 ccxt tells its caller by the class alone what happened, and a class says too little: `NetworkError` covers
 both a connection that was never made and an answer that got lost, plain `ExchangeError` every answer its
-class could not name.  So the table's word is weighed with what `Attempt` saw on the wire: whether the request
-left, and with which HTTP status and text it was answered.  What must stay true: an order is refused only when
-the venue vouches for it or nothing left this machine; whatever is not listed here is uncertain.
+class could not name.  So the table's word is weighed with what `Attempt` saw on the wire: whether the
+request left, and with which HTTP status, code and text it was answered.  The venue's own code comes first
+(`codes`).  What must stay true: an order is refused only when the venue vouches for it or nothing left this
+machine; a 4xx alone vouches for nothing, and whatever is not listed here is uncertain.
 
 The tree is that of ccxt 4.5.90 (2026-11-20); a test compares the table with it.  No ccxt is imported: classes
 are looked up by name along their line of descent.
@@ -16,6 +17,8 @@ from enum import Enum
 
 import msgspec
 from msgspec import Struct
+
+from adapters.ccxt import codes
 
 
 class Verdict(Enum):
@@ -38,7 +41,7 @@ _REFUSED, _UNCERTAIN, _THROTTLED = Verdict.REFUSED, Verdict.UNCERTAIN, Verdict.T
 # what an answered request's exception means; below it are the cases that the answer itself decides
 TABLE: dict[str, Verdict] = {
     "BaseError": _UNCERTAIN,
-    "ExchangeError": _UNCERTAIN,  # an answer its class has no name for: by status, see `verdict`
+    "ExchangeError": _UNCERTAIN,  # an answer its class has no name for: by code, see `verdict`
     "AuthenticationError": _REFUSED,
     "PermissionDenied": _REFUSED,
     "AccountNotEnabled": _REFUSED,
@@ -80,23 +83,44 @@ TABLE: dict[str, Verdict] = {
     "UnsubscribeError": _UNCERTAIN,
 }
 _TIMEOUT_STATUS = 408
+_LIVES = ("duplicat", "already exist")  # an order of this name does, whatever its code
 _CODES = ("code", "retCode", "ret_code", "errorCode", "err_code", "err-code", "errno", "label", "error")
 _TEXTS = ("msg", "message", "retMsg", "ret_msg", "err_msg", "err-msg", "error_description", "error")
 _TEXT_MAX = 200
 
 
-def verdict(error: BaseException, attempt: Attempt) -> Verdict:
-    """What ``error`` means for the request that ``attempt`` saw."""
+def verdict(error: BaseException, attempt: Attempt, exchange: str) -> Verdict:
+    """What ``error`` means for the request that ``attempt`` saw; ``exchange`` is ccxt's name of it."""
     if not attempt.left:
         return _REFUSED
     if attempt.status == 0 or attempt.status >= 500 or attempt.status == _TIMEOUT_STATUS:
         return _UNCERTAIN
-    if "duplicate" in attempt.body.lower():
+    told, text = codes_in(attempt.body), attempt.body.lower()
+    if any(word in text for word in _LIVES) or not told.isdisjoint(codes.UNCERTAIN.get(exchange, ())):
         return _UNCERTAIN
+    if not told.isdisjoint(codes.THROTTLED.get(exchange, ())):
+        return _THROTTLED
+    if not told.isdisjoint(codes.REFUSED.get(exchange, ())):
+        return _REFUSED
     name = next((one.__name__ for one in type(error).__mro__ if one.__name__ in TABLE), "BaseError")
-    if name == "ExchangeError" and 400 <= attempt.status < 500:
-        return _REFUSED  # HTTP's own statement that the request was not carried out
+    if name == "ExchangeError" and told and exchange in codes.VOUCHING and 400 <= attempt.status < 500:
+        return _REFUSED
     return TABLE[name]
+
+
+def codes_in(body: str) -> frozenset[str]:
+    """Every code that an answer bears: its own, its error's, and those of its rows; words that stand for one
+    too."""
+    answer = _decoded(body)
+    rows = answer.get("data")
+    parts: list[object] = [answer, answer.get("error"), *(rows if isinstance(rows, list) else ())]
+    return frozenset(
+        str(part[key])
+        for part in parts
+        if isinstance(part, dict)
+        for key in (*_CODES, *_TEXTS, "sCode")
+        if isinstance(part.get(key), int | str)
+    )
 
 
 def said(error: BaseException, attempt: Attempt) -> tuple[str, str]:

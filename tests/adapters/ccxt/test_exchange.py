@@ -80,7 +80,7 @@ def test_a_connection_that_was_never_made_sent_nothing() -> None:
             with sending(send), pytest.raises(library().ExchangeNotAvailable) as error:
                 await exchange.private_post_order({"symbol": "BTCUSDT"})
             assert not send.attempt.left
-            assert verdict(error.value, send.attempt) is Verdict.REFUSED
+            assert verdict(error.value, send.attempt, "binance") is Verdict.REFUSED
 
     ran(story())
 
@@ -100,7 +100,7 @@ def test_a_connection_that_was_cut_may_have_sent_it_once() -> None:
             with sending(send), pytest.raises(library().NetworkError) as error:
                 await exchange.private_post_order({"symbol": "BTCUSDT"})
             assert send.attempt.left
-            assert verdict(error.value, send.attempt) is Verdict.UNCERTAIN
+            assert verdict(error.value, send.attempt, "binance") is Verdict.UNCERTAIN
         assert len(asked) == 1
 
     ran(story())
@@ -119,7 +119,7 @@ def test_a_refusal_is_kept_as_it_was_written() -> None:
             with sending(send), pytest.raises(library().InvalidOrder) as error:
                 await exchange.private_post_order({"symbol": "BTCUSDT"})
             assert (send.attempt.status, send.attempt.body) == (400, body)
-            assert verdict(error.value, send.attempt) is Verdict.REFUSED
+            assert verdict(error.value, send.attempt, "binance") is Verdict.REFUSED
 
     ran(story())
 
