@@ -1,4 +1,4 @@
-"""The book of one instrument as ccxt keeps it: whole at each update, its sequence already vouched for.
+"""The book of one instrument as ccxt keeps it: whole at each update, its sequence its class's affair.
 
 Here its levels pass the filter that decides when a book is a fact, and whoever trades on the book on paper is
 told what changed.  ccxt shows a window of levels, of a depth that differs from class to class: what lies

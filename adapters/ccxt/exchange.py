@@ -21,6 +21,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from enum import Enum
 from math import ceil
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -49,6 +50,39 @@ BY_CLIENT_ID = frozenset(
     {"aster", "binance", "binanceusdm", "binancecoinm", "binanceus", "bitget", "coinsph", "kucoin", "okx"}
     | {"paradex", "phemex", "woofipro"}
 )
+
+
+class BookCheck(Enum):
+    """Why a class's book can be believed."""
+
+    CHECKED = "checked"  # the class raises where an update is missing
+    WHOLE = "whole"  # each message holds the whole book, so that none can be missed
+    UNCHECKED = "unchecked"  # an update that is missing goes unnoticed
+
+
+class BookStream(Struct, frozen=True):
+    """The book that is asked for: ``limit`` levels where that makes it whole, else as the class likes."""
+
+    check: BookCheck
+    limit: int | None = None
+
+
+# Who checks its book, by class: a test drives each class's own handler with an update left out.  Those that
+# are not here and stream their books are unchecked; a book that is polled is whole.
+BOOK_STREAMS: Mapping[str, BookStream] = {
+    **dict.fromkeys(
+        ("binance", "binanceusdm", "binancecoinm", "binanceus", "okx"), BookStream(BookCheck.CHECKED)
+    ),
+    **dict.fromkeys(("aster", "paradex", "woofipro"), BookStream(BookCheck.WHOLE)),
+    "bitget": BookStream(BookCheck.WHOLE, 15),
+    "kucoin": BookStream(BookCheck.WHOLE, 50),
+}
+
+# Classes that do at the venue what nobody has ordered.
+UNSAFE = {
+    "hyperliquid": "its class approves a builder's fee on chain and adds one to every order",
+    "bybit": "its class asks the venue twice within the first send",
+}
 
 
 class Send(Struct):
@@ -94,7 +128,7 @@ class Access(Struct, frozen=True, kw_only=True):
 
     @property
     def may_trade(self) -> bool:
-        return bool(self.credentials) and self.name in BY_CLIENT_ID
+        return bool(self.credentials) and not why_not_traded(self.name)
 
 
 @contextmanager
@@ -180,14 +214,36 @@ def capability(name: str) -> str:
     Raises `FeedError` for a wrong name.
     """
     has: Mapping[str, Any] = _class_of(name)().has
-    books = f"books by {_way(has, 'watchOrderBook')}, {'' if has['watchTrades'] else 'no '}trades"
-    if name not in BY_CLIENT_ID:
-        return f"{books}; market data alone, since its class in ccxt looks no order up by client id"
+    is_checked = book_stream_of(name).check is not BookCheck.UNCHECKED
+    unsure = "" if is_checked else ", of which a missing update goes unnoticed"
+    books = f"books by {_way(has, 'watchOrderBook')}{unsure}, {'' if has['watchTrades'] else 'no '}trades"
+    why = why_not_traded(name)
+    if why:
+        return f"{books}; market data alone, since {why}"
     funding = "" if has["fetchFundingHistory"] else "no "
     return (
         f"{books}, orders by request, private events by {_way(has, 'watchOrders', 'watchMyTrades')}, "
         f"{funding}funding history"
     )
+
+
+def why_not_traded(name: str) -> str:
+    """Why no order goes to an exchange through its class; empty where it may."""
+    if name in UNSAFE:
+        return UNSAFE[name]
+    if name not in BY_CLIENT_ID:
+        return "its class in ccxt looks no order up by client id"
+    if book_stream_of(name).check is BookCheck.UNCHECKED:
+        return "its class in ccxt takes a missing update of a book silently"
+    return ""
+
+
+def book_stream_of(name: str) -> BookStream:
+    """The book that a class is asked for, and who vouches for it.  Raises `FeedError` for a wrong name."""
+    told = BOOK_STREAMS.get(name)
+    if told is not None:
+        return told
+    return BookStream(BookCheck.UNCHECKED if _class_of(name)().has["watchOrderBook"] else BookCheck.WHOLE)
 
 
 def _way(has: Mapping[str, Any], *streams: str) -> str:

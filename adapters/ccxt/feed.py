@@ -1,10 +1,11 @@
 """The market data of one wallet's legs at an exchange, through ccxt.
 
-ccxt.pro keeps each book in sequence itself and raises where an update is missing; `adapters.ccxt.books` makes
-facts of it.  Marks and rates are asked for in turn, since few exchanges stream them.  A socket that says
-nothing for `SILENCE_S` is taken for dead and opened anew.  What must stay true: a book is a fact only while
-ccxt vouches for its sequence; a lost one is told lost before it is asked for again; whoever trades on the
-books on paper is told the time of each update before it is taken.
+Some classes of ccxt.pro raise where an update of a book is missing, others are asked for whole books, and the
+rest check nothing (`exchange.BOOK_STREAMS`): on those nothing is traded but paper.  `adapters.ccxt.books`
+makes facts of what is shown.  Marks and rates are asked for in turn, since few exchanges stream them.  A
+socket that says nothing for `SILENCE_S` is taken for dead and opened anew.  What must stay true: a book is a
+fact only until its class says that an update is missing; a lost one is told lost before it is asked for
+again; whoever trades on the books on paper is told the time of each update before it is taken.
 
 Where an exchange has no book by socket (``watchOrderBook``), its book is polled.
 """
@@ -21,7 +22,15 @@ from msgspec import Struct
 from adapters.backoff import Backoff
 from adapters.ccxt.books import DEPTH, WatchedBook
 from adapters.ccxt.desk import Leg, VenueTime
-from adapters.ccxt.exchange import UNREADABLE, Exchange, answered, failures, library, unanswered
+from adapters.ccxt.exchange import (
+    UNREADABLE,
+    Exchange,
+    answered,
+    book_stream_of,
+    failures,
+    library,
+    unanswered,
+)
 from adapters.ccxt.markets import number
 from adapters.ccxt.prices import read_prices
 from adapters.marks import MarkChannel, MarkUpdate, OnMark, OnRate
@@ -75,7 +84,8 @@ class Feed:
         self._emit = emit
         self._reach = reach
         self._failures = failures()
-        self._gap: type[Exception] = library().ChecksumError
+        self._limit = book_stream_of(sources.books.id).limit
+        self._gap: type[Exception] = library().InvalidNonce  # a wrong checksum is one
         self._marks = {leg.id: MarkChannel(leg.instrument, settings, emit) for leg in legs}
         self._silent = {leg.id for leg in legs}  # without a book
         self._unpriced: set[InstrumentId] = set()
@@ -144,7 +154,8 @@ class Feed:
 
     async def _next(self, leg: Leg) -> Mapping[str, Any]:
         if self._books.has["watchOrderBook"]:
-            return await answered(self._books.watch_order_book(leg.symbol))  # type: ignore[no-any-return]
+            asked = self._books.watch_order_book(leg.symbol, self._limit)
+            return await answered(asked)  # type: ignore[no-any-return]
         await asyncio.sleep(_POLL_S)
         return await answered(self._books.fetch_order_book(leg.symbol, DEPTH))  # type: ignore[no-any-return]
 

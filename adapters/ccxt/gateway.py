@@ -1,7 +1,8 @@
 """Any exchange of ccxt as a venue: `bot.ports.LiveGateway`.
 
 This is breadth: one gateway for markets, accounts, orders and funding of every exchange whose class in ccxt
-can look an order up by its client id; the others, and any exchange without keys, are for market data only.
+can look an order up by its client id, and whose books somebody vouches for; the others, and any exchange
+without keys, are for market data only.
 Books come by ccxt.pro, on sockets of their own; orders by REST, one request each.  What must stay true: one
 object brings the facts of one exchange, and nothing is sent before its instruments are known; one that it
 does not list, or no more, is told as `ABSENT` and the others are served.
@@ -26,6 +27,7 @@ from adapters.ccxt.exchange import (
     open_books,
     open_exchange,
     unanswered,
+    why_not_traded,
     worded,
 )
 from adapters.ccxt.feed import BACKOFF, Feed, Sources
@@ -74,8 +76,7 @@ class CcxtGateway:
     def __init__(self, options: CcxtOptions, clock: Clock, read_only: bool = False) -> None:
         access = options.access
         if not read_only and not access.may_trade:
-            why = "its class in ccxt cannot look an order up by client id, and so settle an uncertain one"
-            why = why if access.credentials else "it has no API key"
+            why = why_not_traded(access.name) if access.credentials else "it has no API key"
             raise FeedError(f"{access.name} is for paper or market data only: {why}")
         self._options = options
         self._read_only = read_only

@@ -3,8 +3,9 @@
 The name of an instrument is ``exchange:family:SYMBOL``: ccxt's name of the exchange, the family of its wallet
 (``spot``, ``linear``, ``inverse``) and the venue's own symbol (ccxt's ``id``) in capitals, as in
 ``bybit:linear:BTCUSDT``.  A quantity is ccxt's ``amount``: base currency where the contract size is one,
-contracts elsewhere.  An exchange that keeps one wallet for two families can be used for one of them only:
-which wallet a family has is all that `bot.model.ids.account_of` knows.
+contracts elsewhere; at exchanges of `BY_VALUE` it is base or quote currency whatever the contract size.  An
+exchange that keeps one wallet for two families can be used for one of them only: which wallet a family has is
+all that `bot.model.ids.account_of` knows.
 
 What is missing is an error and never a default, but for bounds: what ccxt states no limit for has none here
 (`UNBOUNDED`), and the venue's own refusal stands.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any
 
 from adapters import numbers
@@ -23,7 +25,10 @@ from bot.model.instrument import USUAL_INTEREST_APR, Bracket, Instrument, Kind
 from bot.model.money import ONE, ZERO, exact_arithmetic
 
 FAMILIES = ("spot", "linear", "inverse")
-ONE_WALLET = ("okx",)  # exchanges that margin and pay all families from one wallet
+# exchanges that margin and pay all families from one wallet
+ONE_WALLET = ("okx", "bybit", "deribit", "gate", "hyperliquid")
+# ccxt's ``amount`` is not contracts there: USD of an inverse contract, base currency of a linear one
+BY_VALUE = frozenset({"deribit"})
 UNBOUNDED = Decimal(10) ** 18
 # their documents give a funding formula of the premium alone
 WITHOUT_INTEREST = frozenset({"deribit", "krakenfutures"})
@@ -59,10 +64,11 @@ def find_market(exchange: Any, name: InstrumentId) -> Market:
         return found[0]  # type: ignore[no-any-return]
     if found:
         raise FeedError(f"{exchange.id} has {len(found)} markets {name}, told apart by small letters alone")
-    families = ", ".join(FAMILIES)
+    listed = [name_of(exchange.id, each) for each in exchange.markets.values()]
+    near = ", ".join(get_close_matches(name, listed, n=3, cutoff=0.7))
     raise FeedError(
         f"{exchange.id} has no market {name}; name it {exchange.id}:family:SYMBOL with the venue's own "
-        f"symbol and one of the families {families}"
+        f"symbol and one of the families {', '.join(FAMILIES)}" + (f"; near it are {near}" if near else "")
     )
 
 
@@ -86,7 +92,7 @@ def instrument(
         base=market["base"],
         quote=market["quote"],
         margin_asset=market["settle"] or market["quote"],
-        contract_size=ONE if market["spot"] else _needed(name, "contract size", market["contractSize"]),
+        contract_size=_contract_size(exchange, name, market),
         tick=_needed(name, "price precision", _step(exchange, name, precision["price"])),
         lot=lot,
         qty_min=number(limits["amount"]["min"]) or lot,
@@ -117,6 +123,12 @@ def brackets(tiers: Sequence[Mapping[str, Any]]) -> tuple[Bracket, ...]:
             cum = ZERO if before is None else before.cum + floor * (rate - before.maintenance_rate)
             told.append(Bracket(floor, UNBOUNDED if cap is None else cap, rate, cum, int(leverage)))
     return tuple(told)
+
+
+def _contract_size(exchange: Any, name: InstrumentId, market: Market) -> Decimal:
+    if market["spot"] or exchange.id in BY_VALUE:
+        return ONE
+    return _needed(name, "contract size", market["contractSize"])
 
 
 def _step(exchange: Any, name: InstrumentId, precision: Any) -> Decimal | None:

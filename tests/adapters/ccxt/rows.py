@@ -9,6 +9,7 @@ python -m tests.adapters.ccxt.rows        writes the files anew; read the differ
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import re
@@ -16,12 +17,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ccxt import async_support
 from msgspec import Struct
 
 from adapters.ccxt.exchange import BY_CLIENT_ID, library
 from adapters.ccxt.outcomes import Attempt, Verdict, verdict
 
+ASKING: Any = importlib.import_module("ccxt.async_support")
 FOLDER = Path(__file__).parent / "codes"
 STATUS = 400
 BINANCE = ("binance", "binanceusdm", "binancecoinm", "binanceus")
@@ -51,7 +52,7 @@ def names() -> list[str]:
 
 
 def rows(name: str) -> list[Row]:
-    exchange, words = getattr(async_support, name)(), _words(name)
+    exchange, words = getattr(ASKING, name)(), _words(name)
     found: dict[tuple[str, str], Row] = {}
     for url, code in _codes(exchange):
         error = _raised(exchange, url, _body(name, code))
@@ -107,7 +108,7 @@ def _raised(exchange: Any, url: str, body: str) -> Exception:
 
 def _words(name: str) -> dict[str, str]:
     """What stands behind a row in ccxt's source."""
-    module = inspect.getmodule(getattr(async_support, name))
+    module = inspect.getmodule(getattr(ASKING, name))
     assert module is not None
     found = re.finditer(r"^\s*'([^'\n]+)': *[A-Z]\w+, *# *(.*)$", inspect.getsource(module), re.MULTILINE)
     return {match[1]: match[2] for match in found}

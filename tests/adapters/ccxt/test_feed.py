@@ -29,6 +29,7 @@ class Told:
     """An exchange that tells a rate, a mark and an index, and of a settlement what it is given."""
 
     def __init__(self, **announced: Any) -> None:
+        self.id = "binance"
         self.has = dict.fromkeys(("fetchFundingRateHistory", "fetchTime", "watchTrades"), False)
         self.has["fetchFundingRate"] = True
         self._announced = announced

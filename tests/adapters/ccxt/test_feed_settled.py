@@ -32,6 +32,7 @@ class Exchange:
     """It settles each four hours and lists that ``late_s`` after; a page has ``page`` rows at most."""
 
     def __init__(self, page: int = 1000, late_s: float = 0.0, announces: bool = True) -> None:
+        self.id = "binance"
         self.has = dict.fromkeys(("fetchTime", "watchTrades"), False)
         self.has |= {"fetchFundingRate": True, "fetchFundingRateHistory": True}
         self.page, self.late_s, self.announces = page, late_s, announces

@@ -12,7 +12,7 @@ import pytest
 from adapters.ccxt.markets import UNBOUNDED, brackets, find_market, instrument, name_of, number
 from adapters.errors import FeedError
 from bot.model.ids import InstrumentId
-from bot.model.instrument import Kind
+from bot.model.instrument import Kind, notional_quote
 
 D = Decimal
 RATES = {"maker": "0.0002", "taker": "0.0005"}
@@ -40,6 +40,21 @@ def test_a_linear_contract() -> None:
     assert (made.qty_max, made.notional_min, made.funding_interval_h) == (UNBOUNDED, D(0), 8)
     assert (made.maker_rate, made.taker_rate, made.margin_asset) == (D("0.0002"), D("0.0005"), "USDT")
     assert made.price_down == 0
+
+
+@pytest.mark.parametrize(("inverse", "size", "least"), [(True, "10", "10"), (False, "0.001", "0.001")])
+def test_where_an_amount_is_a_value_the_contract_size_is_one(inverse: bool, size: str, least: str) -> None:
+    """Deribit's inverse perpetual is traded in USD by tens, its linear one in coins."""
+    deribit = exchange()
+    deribit.id = "deribit"
+    told = market(
+        id="BTC-PERPETUAL", linear=not inverse, inverse=inverse, contractSize=size,
+        settle="BTC" if inverse else "USDC", precision={"price": "0.5", "amount": least},
+        limits={"amount": {"min": least, "max": None}, "cost": {"min": None}},
+    )  # fmt: skip
+    made = instrument(deribit, told, RATES, (), 8)
+    assert (made.contract_size, made.lot, made.qty_min) == (D(1), D(least), D(least))
+    assert abs(notional_quote(made, D(100), D(60_000))) == (D(100) if inverse else D(6_000_000))
 
 
 def test_spot_and_dated_and_inverse() -> None:
@@ -109,6 +124,8 @@ def test_a_market_is_found_by_its_name() -> None:
     for missing in ("gate:spot:XRP_USDT", "gate:linear:XRP-C", "gate:usdm:XRP_USDT"):
         with pytest.raises(FeedError, match="family"):
             find_market(here, InstrumentId(missing))
+    with pytest.raises(FeedError, match="near it are gate:linear:XRP_USDT"):
+        find_market(here, InstrumentId("gate:linear:XRPUSDT"))
 
 
 def test_a_name_is_in_capitals_and_means_one_market() -> None:
