@@ -32,6 +32,7 @@ from adapters.ccxt.markets import find_market, number
 from adapters.ccxt.prices import read_prices
 from adapters.ccxt.public import check_tiers
 from adapters.ccxt.reference import TRADING, Given, measure_time, read_leg, status_of
+from adapters.ccxt.set_at_venue import read_contract, read_hedged
 from adapters.errors import FeedError
 from adapters.ratelimit import RateBudget
 from bot.model.config import Config
@@ -204,38 +205,31 @@ async def _may_withdraw(exchange: Exchange, rights: Rights) -> bool:
 
 
 async def _position_mode(exchange: Exchange, check: str, leg: InstrumentId) -> Answer:
-    if not exchange.has["fetchPositionMode"]:
+    is_hedged = await read_hedged(exchange, find_market(exchange, leg)["symbol"])
+    if is_hedged is None:
         return [Finding(check, WARNED, f"whether it is one-way, as it must be: {_LOOK}")]
-    told = await answered(exchange.fetch_position_mode(find_market(exchange, leg)["symbol"]))
-    if account_unfit(is_hedged=bool(told["hedged"]), is_multi_assets=False):
+    if account_unfit(is_hedged=is_hedged, is_multi_assets=False):
         return [Finding(check, FAILED, "the account is in hedge mode: set the position mode to one-way")]
     return [Finding(check, OK, "one-way")]
 
 
 async def _leverage(patient: Patient, exchange: Exchange, leg: Leg) -> Answer:
     """Margin mode and leverage as the exchange has them, as far as its class tells."""
-    check, has = f"leverage {leg.id}", exchange.has
-    told: Mapping[str, Any] = {}
-    if has["fetchLeverage"]:
-        told = await answered(exchange.fetch_leverage(leg.symbol))
-    mode = told.get("marginMode")
-    if has["fetchMarginMode"]:  # of the two the one that states how it is set, not what was asked for
-        mode = (await answered(exchange.fetch_margin_mode(leg.symbol)))["marginMode"]
-    sides = [number(told.get(side)) for side in ("longLeverage", "shortLeverage")]
-    known = [side for side in sides if side is not None]
+    check, told = f"leverage {leg.id}", await read_contract(exchange, leg.symbol)
+    mode, leverage = told.margin_mode, told.leverage
     if mode == "isolated":
         return [Finding(check, FAILED, "the margin mode is isolated: set it to cross")]
-    if not known:
+    if leverage is None:
         return [Finding(check, WARNED, f"margin mode {mode or 'unknown'}, leverage unknown: {_LOOK}")]
-    unfit = contract_unfit(patient.config, int(min(known)), is_cross=True)
+    unfit = contract_unfit(patient.config, leverage, is_cross=True)
     if unfit is not None:
         differs = unfit.code == "leverage_differs"
         variable = "BASISBOT_CONTRACT_LEVERAGE" if differs else "BASISBOT_LIMITS__LEVERAGE_MAX"
         text = f"{unfit.value}×, but {variable} is {unfit.limit}: set it at the venue, or the variable"
         return [Finding(check, FAILED, text)]
     if mode is None:
-        return [Finding(check, WARNED, f"{min(known):g}×; whether margin is cross, as it must be: {_LOOK}")]
-    return [Finding(check, OK, f"{mode}, {min(known):g}×")]
+        return [Finding(check, WARNED, f"{leverage}×; whether margin is cross, as it must be: {_LOOK}")]
+    return [Finding(check, OK, f"{mode}, {leverage}×")]
 
 
 # --- the legs ---------------------------------------------------------------------------------------------

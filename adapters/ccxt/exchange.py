@@ -189,6 +189,14 @@ def worded(error: BaseException) -> str:
     return " ".join(said(error, answer))
 
 
+def reason_of(error: BaseException) -> str:
+    """The same, with what the network said where nobody answered: the host, and why it cannot be reached."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):  # aiohttp's and the socket's own, which name a host and no URL
+        return f"{type(error).__name__}: {cause}"
+    return worded(error)
+
+
 def library() -> Any:
     """ccxt with its exceptions; imported here because it costs most of a second and 95 MB."""
     return importlib.import_module("ccxt.pro")

@@ -26,6 +26,7 @@ from adapters.ccxt.exchange import (
     may_pass,
     open_books,
     open_exchange,
+    reason_of,
     unanswered,
     why_not_traded,
     worded,
@@ -150,7 +151,7 @@ class CcxtGateway:
                 await answered(books.load_markets())
                 await self._list(exchange, self._options.legs)
             except failures() as error:
-                reason = type(error).__name__
+                reason = reason_of(error)
                 for account in self._accounts if reason != told else ():
                     self._emit(ChannelLost(account, Channel.ORDERS, reason, is_denied(error)))
                 told = reason

@@ -1,8 +1,8 @@
 """One wallet as an exchange states it through ccxt: balances, positions, living orders, payments.
 
 A report is gathered from several answers and must not straddle a change: where a fill or a balance moved
-meanwhile it is gathered again, and given up after a few times; the core asks again.  Payments and missed
-fills are told before it.
+meanwhile it is gathered again, and given up after a few times; the core asks again.  Settings, payments and
+missed fills are told before it.
 
 ccxt has no one word for the wallet balance, realised profit included and unrealised not: its ``total`` of a
 margin account may hold unrealised profit.  Where the venue's own answer, which ccxt passes on, states the
@@ -33,10 +33,11 @@ from adapters.ccxt.exchange import (
 )
 from adapters.ccxt.markets import Market, family_of, number
 from adapters.ccxt.orders import Orders
+from adapters.ccxt.set_at_venue import SetAtVenue
 from adapters.numbers import MS_MAX, whole
 from bot.model.commands import QueryAccount
 from bot.model.facts import AccountReported, ForeignOrder, FundingPaid, PositionHeld, ProtocolDrift
-from bot.model.ids import ClientId
+from bot.model.ids import AccountId, ClientId
 from bot.model.instrument import Instrument, Position, Side, fill_cost
 from bot.model.money import COIN_QUANTUM, ONE, ZERO, divide, exact_arithmetic, nearest_to
 from bot.ports import Emit
@@ -74,9 +75,11 @@ class Holdings:
         self._desk = desk
         self._emit = emit
         self._failures: tuple[type[Exception], ...] = (*failures(), *UNREADABLE)
+        self._settings = SetAtVenue(exchange, emit)
 
     async def answer(self, query: QueryAccount, legs: Sequence[Leg]) -> None:
         """Answer a query for the wallet of ``legs``; no answer where the venue gives none."""
+        await self.tell_settings(query.account, legs)
         try:
             unread = _Unread()
             for leg in legs:
@@ -94,6 +97,10 @@ class Holdings:
                     return
         except unanswered() as error:
             self._emit(ProtocolDrift(query.account, "account", f"no answer: {type(error).__name__}"))
+
+    async def tell_settings(self, account: AccountId, legs: Sequence[Leg]) -> None:
+        """Tell how the account and its contracts are set, where that is new."""
+        await self._settings.tell(account, legs, self._desk.time.now_ns())
 
     async def balances(self, leg: Leg, unread: _Unread | None = None) -> dict[str, Decimal]:
         """What the wallet of ``leg`` holds, by asset, nothing that is zero.  Raises `failures`."""

@@ -105,6 +105,7 @@ class Private:
             async with asyncio.timeout(_ARM_S):
                 while not all(self._is_watched(leg) for leg in legs):
                     await asyncio.sleep(_LOOK_S)
+        await self._holdings.tell_settings(account, legs)
         self._balances[account] = await self._holdings.balances(legs[0])
         for leg in legs:
             for trade in await self._orders.trades(leg, heard_ms, lambda _: True):

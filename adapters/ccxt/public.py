@@ -15,7 +15,17 @@ from msgspec import Struct
 
 from adapters.ccxt.books import DEPTH
 from adapters.ccxt.desk import Leg, VenueTime
-from adapters.ccxt.exchange import Access, answered, failures, may_pass, open_books, open_exchange, worded
+from adapters.ccxt.exchange import (
+    Access,
+    BookCheck,
+    answered,
+    book_stream_of,
+    failures,
+    may_pass,
+    open_books,
+    open_exchange,
+    worded,
+)
 from adapters.ccxt.feed import Feed, Reach, Sources
 from adapters.ccxt.reference import TIME_EVERY_S, Given, measure_time, read_leg
 from adapters.errors import FeedError
@@ -129,6 +139,8 @@ def _assumptions(legs: tuple[Leg, ...], given: Given, has: Mapping[str, Any]) ->
     ]
     if not has["watchOrderBook"]:
         found.append(f"The books of {account} are asked for each second.")
+    elif book_stream_of(account.split(":")[0]).check is BookCheck.UNCHECKED:
+        found.append(f"Nobody notices an update that is missing of a book of {account}.")
     if not has["watchTrades"]:
         found.append(f"Nobody's trades on {account} are told: a resting order gains when its level shrinks.")
     if contracts:

@@ -13,16 +13,19 @@ from adapters.ccxt.desk import Leg
 from adapters.ccxt.exchange import open_exchange
 from adapters.ccxt.reference import Given
 from adapters.errors import FeedError
+from adapters.rehearsal import account as requests
 from adapters.rehearsal.seam import Cut, Response
 from bot.model.commands import CancelOrder, QueryAccount, QueryOrder, TimeInForce
 from bot.model.facts import (
     AccountReported,
+    AccountSet,
     AnyFact,
     BookGapped,
     BookSeen,
     Channel,
     ChannelLost,
     ChannelOpened,
+    ContractSet,
     FundingEstimated,
     FundingPaid,
     FundingSettled,
@@ -273,6 +276,34 @@ def test_the_account_names_what_others_left_there(linear: CcxtRehearsed) -> None
     found = {(one.side, one.qty) for one in report.foreign_orders}
     assert found == {(Side.BUY, D("0.2")), (Side.SELL, D("0.1"))}
     assert {one.instrument for one in report.foreign_orders} == {linear.linear.id}
+
+
+def test_how_contracts_are_set_is_told_at_the_start_and_within_a_report_of_a_change(
+    linear: CcxtRehearsed,
+) -> None:
+    account = linear.linear.account
+    linear.stop(linear.linear)
+    linear.facts.clear()
+    linear.act(lambda: linear.begin(linear.linear))
+    linear.loop.run_until_complete(linear.until(lambda: bool(of(ContractSet, linear.facts))))
+    (stands,) = of(AccountSet, linear.facts)
+    assert (stands.account, stands.is_hedged) == (account, False)
+    assert [(one.leverage, one.is_cross) for one in of(ContractSet, linear.facts)] == [(20, True)]
+    linear.heard(ChannelOpened, 3)
+    assert not of(ContractSet, linear.send(QueryAccount(account))), "nothing has changed"
+    to = {"symbol": "BTCUSDT"}
+    for change, expected in (
+        (lambda: requests.set_leverage(linear.teller, "usdm", {**to, "leverage": "2"}), (2, True)),
+        (
+            lambda: requests.set_margin_type(linear.teller, "usdm", {**to, "marginType": "ISOLATED"}),
+            (2, False),
+        ),
+    ):
+        linear.act(change)
+        facts = linear.send(QueryAccount(account))
+        assert [(one.leverage, one.is_cross) for one in of(ContractSet, facts)] == [expected]
+        kinds = [type(fact) for fact in facts]
+        assert kinds.index(ContractSet) < kinds.index(AccountReported)
 
 
 def test_funding_is_told_with_its_rate_mark_and_quantity(linear: CcxtRehearsed) -> None:
