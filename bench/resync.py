@@ -27,7 +27,7 @@ from bot.model.facts import BookGapped, BookSeen
 from bot.model.money import exact_arithmetic
 from bot.model.store import Store
 from bot.settings import load
-from bot.shell.journal import read_entries
+from bot.shell.rows import read_entries
 from bot.wiring.venues import in_loop
 from risk.watch import leg_holds
 

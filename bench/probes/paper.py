@@ -19,8 +19,9 @@ from adapters.recorded.frames import Feed
 from bot.__main__ import main
 from bot.model.commands import AnyCommand
 from bot.model.facts import AnyFact
-from bot.shell.journal import JournalWriter, Row
+from bot.shell.journal import JournalWriter
 from bot.shell.replay import RunResult
+from bot.shell.rows import Row
 from bot.wiring import paper as wiring
 
 told: dict[str, Any] = {}

@@ -23,7 +23,8 @@ from bot.model.ids import RUN_ID_LENGTH, base36
 from bot.model.money import exact_arithmetic
 from bot.model.store import Store, decode_store, encode_store
 from bot.shell.engine import Engine, Refold, Step
-from bot.shell.journal import JournalWriter, chained, decode_row, framed, read_rows
+from bot.shell.journal import JournalWriter
+from bot.shell.rows import chained, decode_row, framed, read_rows
 from bot.shell.snapshots import Snapshot, keep, shape, stored
 
 LOG_BYTES = 4_000_000  # about what SQLite lets a log grow to before it begins it anew

@@ -52,7 +52,7 @@ from bot.shell.engine import Engine, culprit, ending, is_bug
 from bot.shell.executor import Alert, Executor
 from bot.shell.export import as_texts
 from bot.shell.inbox import InboxOverfull
-from bot.shell.journal import JournalError
+from bot.shell.rows import JournalError
 
 SECOND_NS = 1_000_000_000
 SNAPSHOT_ROWS = 20_000  # what a restart has to fold beyond its snapshot, a second or two of it

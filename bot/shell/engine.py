@@ -49,7 +49,7 @@ from bot.model.facts import (
 from bot.model.ids import InstrumentId
 from bot.model.store import Store, live_orders
 from bot.shell.inbox import Inbox
-from bot.shell.journal import read_entries
+from bot.shell.rows import read_entries
 from risk.guard import Admitted
 
 Step = Callable[[Store, int, tuple[AnyFact, ...]], tuple[Admitted, ...]]

@@ -7,8 +7,6 @@ instead of ``_ns``; a time that is not set is null.
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -19,7 +17,7 @@ import msgspec
 
 from bot.model import money
 from bot.model.entry import Entry
-from bot.shell.journal import read_entries
+from bot.shell.rows import last_seq, read_entries
 from bot.shell.terminal import plain
 
 _DURATIONS = frozenset({"offset_ns"})
@@ -41,13 +39,9 @@ def show(
     as_json: bool = False,
 ) -> None:
     """Write the last rows, or those from ``seq[0]`` to ``seq[1]``, in lines for a person, or as `export`
-    does.  Raises `JournalError`."""
-    entries: Iterable[Entry]
-    if seq is None:
-        entries = deque(read_entries(path), maxlen=last)
-    else:
-        entries = (entry for entry in read_entries(path, until_seq=seq[1]) if entry.seq >= seq[0])
-    for entry in entries:
+    does: those are read alone, whatever stands before them.  Raises `JournalError`."""
+    first, end = (max(1, last_seq(path) - last + 1), None) if seq is None else seq
+    for entry in read_entries(path, from_seq=first, until_seq=end):
         if as_json:
             stream.write(_object(entry))
             continue

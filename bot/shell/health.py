@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from bot.shell.journal import JournalError
+from bot.shell.rows import JournalError
 
 
 class Health(Struct, frozen=True):

@@ -20,15 +20,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
-
-import msgspec
-from msgspec import Struct
 
 from bot.model.commands import AnyCommand
-from bot.model.entry import SCHEMA, Entry, decode_entry, encode_items
+from bot.model.entry import SCHEMA, encode_items
 from bot.model.facts import AnyFact, Booted
 from bot.shell.lock import FileLock, LockTaken
+from bot.shell.rows import (
+    SELECT,
+    JournalError,
+    JournalExists,
+    JournalInUse,
+    Row,
+    chained,
+    decode_row,
+    framed,
+    read_meta,
+    stored_row,
+)
 
 GROUP_ROWS = 1024
 _GROUPS_WAITING = 4
@@ -37,32 +45,10 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE entries(seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, facts BLOB NOT NULL,
                      commands BLOB NOT NULL, chain BLOB NOT NULL);
 """
-_SELECT = "SELECT seq, at_ns, facts, commands, chain FROM entries WHERE seq > ? ORDER BY seq"
 _INSERT = "INSERT INTO entries(seq, at_ns, facts, commands, chain) VALUES (?, ?, ?, ?, ?)"
 # rows in one statement: sqlite3 lets go of the interpreter at each, and a busy main thread makes it wait
 _SLAB_ROWS = 64
 _INSERT_SLAB = _INSERT + ", (?, ?, ?, ?, ?)" * (_SLAB_ROWS - 1)
-
-
-Mark = tuple[int, bytes]  # a row's number and its chain value
-
-
-class JournalError(Exception):
-    """The journal cannot be read or written; the message says which file, and what to do."""
-
-    exit_code = 1
-
-
-class JournalExists(JournalError):
-    """A journal is there already and nobody said to resume it."""
-
-    exit_code = 2
-
-
-class JournalInUse(JournalError):
-    """Another process writes this journal."""
-
-    exit_code = 4
 
 
 class OtherRun(JournalError):
@@ -81,26 +67,6 @@ class Divergence(Exception):
             f"journal {path}: row {seq} {what}; nothing was rewritten, and a new run needs a new file"
         )
         self.seq = seq
-
-
-class Row(Struct, frozen=True, gc=False):
-    """A row as stored; ``facts`` and ``commands`` are the bytes of `bot.model.entry`."""
-
-    seq: int
-    at_ns: int
-    facts: bytes
-    commands: bytes
-
-
-def framed(row: Row) -> bytes:
-    """The bytes that are hashed for a row: its numbers and lengths, then its content."""
-    lengths = b"%d %d %d %d\n" % (row.seq, row.at_ns, len(row.facts), len(row.commands))
-    return lengths + row.facts + row.commands
-
-
-def chained(chain: bytes, frame: bytes) -> bytes:
-    """The chain value (16 bytes) of a row, from the one before (empty for the first) and its framed bytes."""
-    return hashlib.blake2b(chain + frame, digest_size=16).digest()
 
 
 class JournalWriter:
@@ -131,7 +97,7 @@ class JournalWriter:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(inputs)
-                self._stored: Iterator[tuple[object, ...]] | None = self._db.execute(_SELECT, (0,))
+                self._stored: Iterator[tuple[object, ...]] | None = self._db.execute(SELECT, (0,))
             except (sqlite3.Error, JournalError):
                 self._db.close()
                 raise
@@ -227,7 +193,7 @@ class JournalWriter:
 
     def _prepare(self, inputs: str) -> None:
         tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        meta = _read_meta(self._db, self.path) if tables else None
+        meta = read_meta(self._db, self.path) if tables else None
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         if meta is None:
@@ -296,7 +262,7 @@ class JournalWriter:
     ) -> Divergence | OtherRun:
         seq = sealed[0]
         assert isinstance(seq, int)
-        row = _row(stored)
+        row = stored_row(stored)
         if row is None or chained(before, framed(row)) != stored[4]:
             return Divergence(self.path, seq, "was changed after it was written")
         if seq == 1 and (other := _other_run(self.path, row, sealed)) is not None:
@@ -316,18 +282,9 @@ def _lock(path: Path) -> FileLock:
         raise JournalError(f"journal {path}: cannot be written: {failure.strerror}") from failure
 
 
-def _row(stored: tuple[object, ...]) -> Row | None:
-    """The stored columns as a row, or ``None`` when one has another type than was written."""
-    match stored:
-        case (int(seq), int(at_ns), bytes(facts), bytes(commands), bytes()):
-            return Row(seq, at_ns, facts, commands)
-        case _:
-            return None
-
-
 def _other_run(path: Path, row: Row, sealed: tuple[object, ...]) -> OtherRun | None:
     """Which inputs of two runs differ, when it is their `Booted` that differs."""
-    mine = _row(sealed)
+    mine = stored_row(sealed)
     assert mine is not None
     here, there = (decode_row(path, one).facts[:1] for one in (mine, row))
     if not (here and there and isinstance(here[0], Booted) and isinstance(there[0], Booted)):
@@ -344,57 +301,3 @@ def _other_run(path: Path, row: Row, sealed: tuple[object, ...]) -> OtherRun | N
         return None
     what = " and ".join(differ)
     return OtherRun(f"journal {path}: was written with another {what}; give the same, or another file")
-
-
-def decode_row(path: Path, row: Row) -> Entry:
-    """Raises `JournalError` naming the row for bytes that are no entry."""
-    try:
-        return decode_entry(row.seq, row.at_ns, row.facts, row.commands)
-    except msgspec.DecodeError as failure:
-        raise JournalError(f"journal {path}: row {row.seq} cannot be read: {failure}") from failure
-
-
-def read_rows(path: Path, *, until_seq: int | None = None, after: Mark = (0, b"")) -> Iterator[Row]:
-    """The rows in order, read-only, their chain checked.  ``until_seq``: the last one wanted; ``after``: a
-    row's number and chain value, behind which to begin.
-
-    Raises `JournalError` naming the first row that is missing or was changed.
-    """
-    if not path.is_file():
-        raise JournalError(f"journal {path}: no such file")
-    try:
-        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-        try:
-            _read_meta(db, path)
-            before, chain = after
-            for expected, stored in enumerate(db.execute(_SELECT, (before,)), before + 1):
-                if until_seq is not None and expected > until_seq:
-                    return
-                row = _row(stored)
-                if row is not None and row.seq != expected:
-                    raise JournalError(f"journal {path}: row {expected} is missing, row {row.seq} follows")
-                if row is None or (chain := chained(chain, framed(row))) != stored[4]:
-                    raise JournalError(f"journal {path}: row {expected} was changed after it was written")
-                yield row
-        finally:
-            db.close()
-    except sqlite3.Error as failure:
-        raise JournalError(f"journal {path}: cannot be read: {failure}") from failure
-
-
-def read_entries(path: Path, *, until_seq: int | None = None) -> Iterator[Entry]:
-    """The entries in order, read-only, their chain checked.  Raises `JournalError` naming the row."""
-    for row in read_rows(path, until_seq=until_seq):
-        yield decode_row(path, row)
-
-
-def _read_meta(db: sqlite3.Connection, path: Path) -> dict[str, str]:
-    try:
-        meta = dict(db.execute("SELECT key, value FROM meta"))
-    except sqlite3.OperationalError:
-        meta = {}
-    schema = meta.get("schema")
-    if schema != str(SCHEMA):
-        found = f"has schema {schema}, this version reads {SCHEMA}" if schema else "is not a journal"
-        raise JournalError(f"journal {path}: {found}; give another file")
-    return meta

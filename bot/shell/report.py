@@ -18,10 +18,10 @@ from bot.core.fold import refold
 from bot.core.views import nav
 from bot.model.money import exact_arithmetic
 from bot.model.store import Pair, Store
-from bot.shell.journal import decode_row, framed, read_rows
 from bot.shell.report_collect import Collection, Collector, Machine, ReportError
 from bot.shell.report_model import FeedCounters, encode_report
 from bot.shell.report_page import page
+from bot.shell.rows import decode_row, framed, read_rows
 from risk import exposure
 
 JSON_NAME, HTML_NAME = "report.json", "report.html"

@@ -29,7 +29,7 @@ from bot.model.money import exact_arithmetic
 from bot.model.store import Store, decode_store, encode_store, state_sha256
 from bot.shell.decisions import EARLIER, reason_of
 from bot.shell.engine import Refold, Step, StepFailed, decide
-from bot.shell.journal import JournalError, decode_row, read_rows
+from bot.shell.rows import JournalError, decode_row, read_rows
 from bot.shell.snapshots import stored
 from risk.audit import difference
 

@@ -25,7 +25,7 @@ from urllib.parse import urlencode, urlsplit
 from bot.model.entry import Entry
 from bot.shell.client import NotDone, read_status
 from bot.shell.dialogue import TOKEN_NAME, Access
-from bot.shell.journal import read_entries
+from bot.shell.rows import read_entries
 from bot.shell.state import State
 from tests.conftest import ROOT
 from tests.e2e.process import Done, basisbot

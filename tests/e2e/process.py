@@ -13,8 +13,8 @@ from msgspec import Struct
 from bot.model.commands import PlaceOrder
 from bot.model.entry import Entry
 from bot.model.store import Store
-from bot.shell.journal import read_entries
 from bot.shell.report_model import Report, decode_report
+from bot.shell.rows import read_entries
 from tests.conftest import ROOT
 from tests.invariants import check
 

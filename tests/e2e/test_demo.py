@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 
 from bot.model.store import state_sha256
-from bot.shell.journal import read_entries
 from bot.shell.report_model import Report, inconsistencies
+from bot.shell.rows import read_entries
 from tests.e2e.process import Done, basisbot, moves
 from tests.invariants import check
 

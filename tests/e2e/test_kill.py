@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.model.commands import CancelOrder, PlaceOrder, QueryAccount, QueryOrder
-from bot.shell.journal import read_rows
+from bot.shell.rows import read_rows
 from tests.e2e import feeds
 from tests.e2e.process import Done, basisbot, kill_at, lawful, moves, paper
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.knobs import ACKNOWLEDGEMENT
 from bot.model.commands import PlaceOrder
-from bot.shell.journal import read_entries
+from bot.shell.rows import read_entries
 from tests.e2e.living import ENV_FILE, TOKEN, Daemon, Venue, ended, free_port
 from tests.e2e.process import Done, basisbot
 

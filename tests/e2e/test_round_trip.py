@@ -13,8 +13,8 @@ from adapters.recorded.writer import CaptureWriter, PartLimit
 from bot.model.commands import PlaceOrder
 from bot.model.facts import BookGapped, Booted, FundingPaid
 from bot.model.pair import Purpose
-from bot.shell.journal import read_rows
 from bot.shell.report_model import inconsistencies
+from bot.shell.rows import read_rows
 from tests.e2e import feeds
 from tests.e2e.feeds import BEHIND_NS, INVERSE, LINEAR, Scene
 from tests.e2e.process import Done, basisbot, lawful, moves, paper

@@ -26,7 +26,8 @@ from bot.model.facts import (
 from bot.model.instrument import Kind
 from bot.model.money import exact_arithmetic
 from bot.model.store import Store
-from bot.shell.journal import JournalWriter, read_entries
+from bot.shell.journal import JournalWriter
+from bot.shell.rows import read_entries
 from tests.conftest import ROOT
 from tests.core.world import SECOND_NS, World
 

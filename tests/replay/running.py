@@ -10,13 +10,14 @@ from bot.model.facts import (
     AnyFact,
 )
 from bot.model.store import Store
-from bot.shell.journal import JournalWriter, read_entries
+from bot.shell.journal import JournalWriter
 from bot.shell.replay import (
     ReplayOptions,
     RunResult,
     inputs_text,
     replay,
 )
+from bot.shell.rows import read_entries
 from tests.shell.samples import make_config
 from tests.shell.world import (
     Venue,

@@ -25,7 +25,7 @@ from bot.model.money import exact_arithmetic
 from bot.model.pair import Mode, Purpose
 from bot.model.store import Store
 from bot.shell.decisions import EARLIER, Reason, reason_of
-from bot.shell.journal import read_entries
+from bot.shell.rows import read_entries
 from bot.shell.verify import verify
 from tests.data.journals.summary import summary
 from tests.replay.old_journals import BUSY, CALM, FOLDER, LIVE, NAMES, Upgraded, folded, folded_rows, unpacked

@@ -20,10 +20,11 @@ from bot.model.facts import (
 )
 from bot.model.store import state_sha256
 from bot.shell.engine import restored
-from bot.shell.journal import Divergence, OtherRun, read_entries, read_rows
+from bot.shell.journal import Divergence, OtherRun
 from bot.shell.replay import (
     stop_on_signals,
 )
+from bot.shell.rows import read_entries, read_rows
 from bot.shell.verify import verify
 from tests.conftest import ROOT
 from tests.replay.running import configured, run, times

@@ -28,11 +28,11 @@ from bot.model.facts import (
 from bot.model.ids import ClientId
 from bot.model.store import state_sha256
 from bot.shell.engine import restored
-from bot.shell.journal import read_rows
 from bot.shell.replay import (
     ReplayOptions,
     run_id,
 )
+from bot.shell.rows import read_rows
 from tests.instruments import instrument
 from tests.replay.running import configured, run, times
 from tests.shell.samples import MS, PERP, SECOND, SPOT, START, book, make_config

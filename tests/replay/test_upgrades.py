@@ -25,7 +25,8 @@ from bot.model.pair import Mode
 from bot.model.store import Store
 from bot.shell.boot import reopen
 from bot.shell.clock import LiveClock
-from bot.shell.journal import JournalWriter, read_entries
+from bot.shell.journal import JournalWriter
+from bot.shell.rows import read_entries
 from bot.shell.snapshots import keep, stored
 from bot.shell.verify import verify
 from tests.replay.old_journals import BUSY, Upgraded, folded, folded_rows, unpacked

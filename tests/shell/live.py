@@ -32,7 +32,7 @@ from bot.ports import Emit, Reading
 from bot.shell.boot import reopen
 from bot.shell.clock import LiveClock
 from bot.shell.daemon import Daemon, DaemonParts, Outcome
-from bot.shell.journal import read_entries
+from bot.shell.rows import read_entries
 from tests.core.world import BTC, World, make_config
 from tests.virtual.loop import run_virtual
 

@@ -10,7 +10,8 @@ from bot.model.facts import AnyFact, Stopped, Tick
 from bot.model.store import state_sha256
 from bot.shell.boot import fresh_run_id, reopen
 from bot.shell.engine import lay_evidence
-from bot.shell.journal import JournalInUse, JournalWriter, OtherRun, read_entries
+from bot.shell.journal import JournalWriter, OtherRun
+from bot.shell.rows import JournalInUse, read_entries
 from bot.shell.verify import verify
 from tests.shell.samples import SECOND, START, boot
 

@@ -23,7 +23,7 @@ from bot.model.store import OrderState
 from bot.shell.boot import ClockBehind
 from bot.shell.daemon import NOT_SERVED
 from bot.shell.engine import BugExit
-from bot.shell.journal import JournalError
+from bot.shell.rows import JournalError
 from bot.shell.verify import verify
 from tests.core.world import LINEAR, SPOT, World
 from tests.shell.live import (

@@ -21,7 +21,8 @@ from bot.model.ids import AccountId, ClientId, PairName
 from bot.model.pair import Mode
 from bot.model.store import Store, state_sha256
 from bot.shell.engine import BugExit, Engine, restored
-from bot.shell.journal import JournalError, JournalWriter, read_entries
+from bot.shell.journal import JournalWriter
+from bot.shell.rows import JournalError, read_entries
 from risk.guard import Admitted
 from tests.shell.admission import admitted
 from tests.shell.samples import PERP, SPOT, START, accepted, book, boot, filled, mark, place

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from bot.model.facts import Throttled, Tick
 from bot.model.ids import AccountId, PairName
 from bot.shell.export import as_texts, export, iso, named, show
 from bot.shell.journal import JournalWriter
+from bot.shell.rows import JournalError
 from tests.instruments import instrument
 from tests.shell.samples import PERP, SPOT, START, book, boot, mark, place
 
@@ -69,6 +73,32 @@ def test_a_person_sees_the_last_rows_or_those_asked_for(stored: Path) -> None:
     out = io.StringIO()
     show(stored, out, seq=(2, 3))
     assert [line.split()[0] for line in out.getvalue().splitlines() if line[0].isdigit()] == ["2", "3"]
+
+
+def numbers(path: Path, **asked: Any) -> list[int]:
+    out = io.StringIO()
+    show(path, out, as_json=True, **asked)
+    return [json.loads(line)["seq"] for line in out.getvalue().splitlines()]
+
+
+def test_rows_that_nobody_asked_for_are_not_read(stored: Path) -> None:
+    with closing(sqlite3.connect(stored)) as db, db:
+        db.execute("UPDATE entries SET facts = ? WHERE seq = 1", (b"not a row",))
+    assert numbers(stored, last=2) == [3, 4]
+    assert numbers(stored, seq=(3, 3)) == [3]
+    for asked in ({"last": 4}, {"seq": (1, 2)}):
+        with pytest.raises(JournalError, match="row 1 was changed"):
+            numbers(stored, **asked)
+    with closing(sqlite3.connect(stored)) as db, db:
+        db.execute("UPDATE entries SET commands = ? WHERE seq = 4", (b"[]",))
+    with pytest.raises(JournalError, match="row 4 was changed"):
+        numbers(stored, last=1)
+
+
+def test_rows_beyond_the_end_are_none_and_more_than_there_are_is_all(stored: Path) -> None:
+    assert numbers(stored, seq=(9, 12)) == []
+    assert numbers(stored, seq=(4, 12)) == [4]
+    assert numbers(stored, last=100) == [1, 2, 3, 4]
 
 
 def test_what_a_terminal_would_obey_is_shown_and_json_stays(tmp_path: Path) -> None:

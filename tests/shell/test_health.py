@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bot.shell.health import read_health
-from bot.shell.journal import JournalError, JournalWriter
+from bot.shell.journal import JournalWriter
+from bot.shell.rows import JournalError
 
 
 def journal(path: Path, rows: int) -> Path:

@@ -15,19 +15,8 @@ import pytest
 
 from bot.model.entry import Entry, encode_items
 from bot.model.facts import AnyFact, Booted, Tick
-from bot.shell.journal import (
-    GROUP_ROWS,
-    Divergence,
-    JournalError,
-    JournalExists,
-    JournalInUse,
-    JournalWriter,
-    OtherRun,
-    Row,
-    framed,
-    read_entries,
-    read_rows,
-)
+from bot.shell.journal import GROUP_ROWS, Divergence, JournalWriter, OtherRun
+from bot.shell.rows import JournalError, JournalExists, JournalInUse, Row, framed, read_entries, read_rows
 from tests.conftest import ROOT
 from tests.shell.samples import SPOT, START, book, boot, make_config, mark, place
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bot.model.entry import Entry
-from bot.shell.journal import JournalError, JournalWriter
+from bot.shell.journal import JournalWriter
 from bot.shell.report import HTML_NAME, JSON_NAME, MACHINE, NO_PLOTLY, read_report, write_report
 from bot.shell.report_charts import figures
 from bot.shell.report_collect import Collection, ReportError, collect
@@ -28,6 +28,7 @@ from bot.shell.report_model import (
 from bot.shell.report_page import flat, page
 from bot.shell.report_summary import summary_lines, tiles
 from bot.shell.report_text import instant
+from bot.shell.rows import JournalError
 from tests.conftest import ROOT
 from tests.shell.report_scene import Scene, whole_story
 

@@ -42,8 +42,9 @@ from bot.ports import Emit
 from bot.settings import load
 from bot.shell.engine import Engine
 from bot.shell.executor import Executor
-from bot.shell.journal import JournalWriter, read_entries
+from bot.shell.journal import JournalWriter
 from bot.shell.replay import Hooks, ReplayOptions, RunResult, inputs_text, replay
+from bot.shell.rows import read_entries
 from tests.e2e import feeds
 
 _HEARD_ANYWAY = (

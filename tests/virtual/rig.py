@@ -30,7 +30,7 @@ from bot.model.pair import Mode
 from bot.shell.boot import fresh_run_id, reopen
 from bot.shell.clock import LiveClock
 from bot.shell.daemon import Daemon, DaemonParts, Outcome
-from bot.shell.journal import read_entries
+from bot.shell.rows import read_entries
 from risk.hold import Hold
 from risk.watch import effective_mode, holds
 from tests.virtual.mortal import Fate, Killed, MortalJournal
