@@ -7,8 +7,8 @@ the plain ones.  Every sum is kept twice: over what is *held*, and over the *wor
 included.
 
 Most steps bring a price that moved by a hair.  A pair whose prices lie within `parts.NEAR` of those that its
-part was made with may be *late*: `near_totals` leaves it so, and whoever asks it allows for that much
-(`NEARLY`).  `totals` leaves nothing late.
+part was made with may be *deferred*: `near_totals` leaves it so, and whoever asks it allows for that much
+(`NEARLY`).  `totals` defers nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Totals:
         self._worst = Exposures()
         self._worst_parts: dict[PairName, PairExposure | None] = {}
         self._late_pairs: dict[PairName, None] = {}  # whose part in the worst case has changed
-        self.late: dict[PairName, None] = {}  # whose part is of prices that are near to the present ones
+        self.deferred: dict[PairName, None] = {}  # whose part is of prices that are near to the present ones
         self._near: dict[PairName, NearPrices | None] = {}
         self._coins_held: dict[Wallet, Decimal] = {}
         self._coins_worst: dict[Wallet, Decimal] = {}
@@ -85,7 +85,7 @@ class Totals:
             self._news.pairs[name] = None
 
     def follow(self, store: Store, index: Index) -> None:
-        """Put in again what has changed; pairs whose prices are near become late."""
+        """Put in again what has changed; pairs whose prices are near are deferred."""
         parts, news, changed = self.parts, self._news, index.changed_pairs
         for instrument in index.changed_instruments:
             if instrument in self._contracts or instrument in index.live_on or _is_held(store, instrument):
@@ -96,20 +96,20 @@ class Totals:
             if pair in changed or parts[pair] is EMPTY:  # to whom a price is nothing
                 continue
             if self._is_near(store, pair):
-                self.late[pair] = None
+                self.deferred[pair] = None
             else:
                 self._reprice(store, pair)
         for pair in changed:
             self._put_pair(pair, parts[pair], part_of(store, store.pairs[pair]))
-            self.late.pop(pair, None)
+            self.deferred.pop(pair, None)
             self._near.pop(pair, None)
             news.pairs[pair] = None
         if index.changed_wallets:
             news.wallets |= index.changed_wallets
 
     def catch_up(self, store: Store) -> None:
-        """Put in again what is late."""
-        for pair in tuple(self.late):
+        """Put in again what is deferred."""
+        for pair in tuple(self.deferred):
             self._reprice(store, pair)
 
     def _reprice(self, store: Store, name: PairName) -> None:
@@ -117,7 +117,7 @@ class Totals:
         new = repriced(store, pair, old)
         self._put_pair(name, old, new)
         self._news.priced[name] = None
-        self.late.pop(name, None)
+        self.deferred.pop(name, None)
         self._near[name] = near_prices(store, pair, new)
 
     def _is_near(self, store: Store, name: PairName) -> bool:
@@ -243,7 +243,7 @@ class Totals:
 def totals(store: Store) -> Totals:
     """The sums as the store is now."""
     found = near_totals(store)
-    if found.late:
+    if found.deferred:
         found.catch_up(store)
     return found
 

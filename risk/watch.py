@@ -271,7 +271,7 @@ def mode_changes(store: Store, at_ns: int) -> tuple[SetMode, ...]:
     watched = index.watched
     if not isinstance(watched, Watched):
         watched = index.watched = Watched()
-    if book.late and (index.naked or not watched.is_far(store.config.limits, book)):
+    if book.deferred and (index.naked or not watched.is_far(store.config.limits, book)):
         book.catch_up(store)
     news = book.take_news()
     if not (news.pairs or news.priced or news.wallets or index.naked):
