@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -24,7 +26,7 @@ from bot.model.facts import AdoptionOrdered, ModeOrdered, OperatorFact, Residual
 from bot.model.ids import AccountId, PairName
 from bot.model.pair import Mode
 from bot.model.store import Store
-from bot.shell.connections import MOST, Connections
+from bot.shell.connections import MOST, Connections, OneAMinute
 from bot.shell.dialogue import (
     ADOPT,
     HOST,
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 BODY_MAX = 4096
 SILENT_S = 5.0  # a loop that has not ticked for so long is not well
 OPEN_TO_ALL = frozenset({"/healthz", READY_PATH})
+BODY_S = 2.0  # for a body to come after its head
+HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -68,7 +72,12 @@ async def serve(daemon: Daemon, access: Access) -> AsyncIterator[int]:
         raise ApiRefused("BASISBOT_API_TOKEN is not set, but BASISBOT_API_PORT is: the API wants a token")
     connections = Connections(lambda: _http(runner))
     application = _application(daemon, _guarded_by(access.token, connections))
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    logger = logging.getLogger("basisbot.api")
+    seldom = OneAMinute()
+    logger.addFilter(seldom)
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=1.0, lingering_time=BODY_S, logger=logger
+    )
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
@@ -85,6 +94,7 @@ async def serve(daemon: Daemon, access: Access) -> AsyncIterator[int]:
             server.close()
     finally:
         await runner.cleanup()
+        logger.removeFilter(seldom)
 
 
 def _http(runner: web.AppRunner) -> asyncio.Protocol:
@@ -114,6 +124,9 @@ def _guarded_by(token: str, connections: Connections) -> Middleware:
             is_known = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected)
             if scheme.lower() != "bearer" or not is_known:
                 return _answer(401, Refusal("this needs the token of BASISBOT_API_TOKEN as a bearer token"))
+            connections.know(request.transport)
+        elif urlsplit(f"//{request.host}").hostname not in HERE:
+            return _answer(403, Refusal(f"{request.path} answers on this machine alone: ask 127.0.0.1"))
         try:
             return await handler(request)
         except web.HTTPException as failure:
@@ -123,7 +136,6 @@ def _guarded_by(token: str, connections: Connections) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Next) -> web.StreamResponse:
-        connections.asks(request.transport)
         response = await answered(request, handler)
         response.force_close()
         return response
@@ -170,7 +182,11 @@ class _Desk:
         """Set a mode, take an account over, or settle a residual; answered when its row is on disk."""
         verb = request.path.removeprefix(ORDER_PATH)
         try:
-            wish = msgspec.json.decode(await request.read(), type=Wish)
+            async with asyncio.timeout(BODY_S):
+                body = await request.read()
+            wish = msgspec.json.decode(body, type=Wish)
+        except TimeoutError:
+            return _answer(408, Refusal(f"the body did not come within {BODY_S:g} s of its head"))
         except (msgspec.DecodeError, UnicodeDecodeError) as failure:
             return _answer(400, Refusal(f"the body is not an order: {failure}"))
         store = self._daemon.engine.store

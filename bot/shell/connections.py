@@ -2,13 +2,14 @@
 
 Each connection carries one request and lives a few seconds, answered or not, so that whoever connects and
 says nothing, or half of it, holds no descriptor that a venue's socket may need.  What must stay true: beyond
-the bound the oldest that has not asked anything yet makes room for the newest, so that a probe of readiness
-is answered whoever else crowds in.
+the bound the oldest that has not shown the token makes room for the newest, so that a probe of readiness is
+answered whoever else crowds in.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import cast
 
@@ -21,37 +22,51 @@ class Connections:
 
     def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
         self._make = make
-        self._silent: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}  # the oldest first
-        self._asked: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
+        self._unknown: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}  # the oldest first
+        self._known: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
 
     def __call__(self) -> asyncio.Protocol:
         return _Bounded(self._make(), self)
 
     def __len__(self) -> int:
-        return len(self._silent) + len(self._asked)
+        return len(self._unknown) + len(self._known)
 
     def opened(self, transport: asyncio.BaseTransport) -> bool:
         """Count a new one in; False when it is one too many."""
         if len(self) >= MOST:
-            oldest = next(iter(self._silent), None)
+            oldest = next(iter(self._unknown), None)
             if oldest is None:
                 return False
             self.closed(oldest)
             _abort(oldest)
         loop = asyncio.get_running_loop()
-        self._silent[transport] = loop.call_later(LIFETIME_S, _abort, transport)
+        self._unknown[transport] = loop.call_later(LIFETIME_S, _abort, transport)
         return True
 
-    def asks(self, transport: asyncio.BaseTransport | None) -> None:
-        """A request has come on it: it keeps its place while it is answered."""
-        if transport is not None and transport in self._silent:
-            self._asked[transport] = self._silent.pop(transport)
+    def know(self, transport: asyncio.BaseTransport | None) -> None:
+        """The token was shown on it: it keeps its place while it is answered."""
+        if transport is not None and transport in self._unknown:
+            self._known[transport] = self._unknown.pop(transport)
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
-        for known in (self._silent, self._asked):
-            timer = known.pop(transport, None)
+        for counted in (self._unknown, self._known):
+            timer = counted.pop(transport, None)
             if timer is not None:
                 timer.cancel()
+
+
+class OneAMinute(logging.Filter):
+    """Lets one line a minute through: who has no token could fill a disk with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_s = -60.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if 0.0 <= record.created - self._last_s < 60.0:
+            return False
+        self._last_s = record.created
+        return True
 
 
 def _abort(transport: asyncio.BaseTransport) -> None:
