@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.knobs import PREFIX, ConfigError, knobs
 from bot.settings import default_journal
-from bot.shell.dialogue import TOKEN_NAME, Access
+from bot.shell.dialogue import Access, token_file
 from bot.variables import Given, gather, paths_in, secret_in
 
 
@@ -27,7 +27,7 @@ def find_access(environ: Mapping[str, str], env_file: Path | None, journal: Path
     secret = secret_in(given, "API_TOKEN")
     if secret is not None:
         return Access(_port(given), secret.get_secret_value())
-    path = (journal or _journal(given)).with_name(TOKEN_NAME)
+    path = token_file(journal or _journal(given))
     try:
         return Access(_port(given), path.read_text(encoding="utf-8").strip())
     except OSError as failure:

@@ -14,6 +14,7 @@ import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -42,6 +43,7 @@ from bot.shell.dialogue import (
     RunOver,
     Wish,
 )
+from bot.shell.logs import note
 from bot.shell.metrics import render
 from bot.shell.state import State, read_state
 from risk.exposure import residual_base
@@ -89,12 +91,27 @@ async def serve(daemon: Daemon, access: Access) -> AsyncIterator[int]:
                 "free it, or set BASISBOT_API_PORT to another"
             ) from failure
         try:
+            if access.kept_in is not None:
+                _keep(access.token, access.kept_in)
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
     finally:
         await runner.cleanup()
         logger.removeFilter(seldom)
+
+
+def _keep(token: str, path: Path) -> None:
+    """Put a token where its owner alone can read it.  Raises `ApiRefused`."""
+    try:
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(token, encoding="utf-8")
+    except OSError as failure:
+        raise ApiRefused(
+            f"{path} cannot be written ({failure.strerror}): the API's token is kept there"
+        ) from failure
+    note("token of the local API made", {"file": str(path), "variable": "BASISBOT_API_TOKEN_FILE"})
 
 
 def _http(runner: web.AppRunner) -> asyncio.Protocol:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import Struct
 
 from bot.model.pair import Mode
 
 HOST = "127.0.0.1"
-TOKEN_NAME = "api_token"
 STATE_PATH = "/api/v1/state"
 READY_PATH = "/readyz"
 ORDER_PATH = "/api/v1/"
@@ -24,11 +25,19 @@ ADOPT = "adopt"  # sets no mode; its scope is an account
 SETTLE = "settle-residual"  # sets no mode; its scope is one pair
 
 
+def token_file(journal: Path) -> Path:
+    """Where a run without a token in its settings keeps the one that it makes: by the journal's name, so that
+    two runs in one folder have two."""
+    return journal.with_name(f"{journal.name}.api_token")
+
+
 class Access(Struct, frozen=True):
-    """Where a run listens on `HOST` (0: any free port), and the token it wants to be told."""
+    """Where a run listens on `HOST` (0: any free port), and the token it wants to be told; ``kept_in``: where
+    the run puts a token of its own making, once the port is its."""
 
     port: int
     token: str
+    kept_in: Path | None = None
 
     def __repr__(self) -> str:
         return f"Access(port={self.port})"

@@ -26,7 +26,7 @@ from bot.settings import Settings, changes, load
 from bot.shell.boot import Reopened, fresh_run_id, reopen
 from bot.shell.clock import LiveClock
 from bot.shell.daemon import DaemonParts, Outcome, run_daemon
-from bot.shell.dialogue import TOKEN_NAME, Access
+from bot.shell.dialogue import Access, token_file
 from bot.shell.logs import configure, note, warn_of
 from bot.wiring.doctor import examine, failures
 from bot.wiring.venues import (
@@ -176,19 +176,13 @@ def _on_binance(
 
 def _access(options: LiveOptions, settings: Settings) -> Access | None:
     """Where the local API answers.  Without a token in the settings one is made, and kept beside the journal
-    in a file that only its owner can read."""
+    once the port is this run's."""
     port = settings.config.api_port
     if not port:
         return None
     if settings.secrets.api_token is not None:
         return Access(port, settings.secrets.api_token.get_secret_value())
-    path = journal_path(options, settings).with_name(TOKEN_NAME)
-    token = secrets.token_urlsafe(24)
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(token, encoding="utf-8")
-    note("token of the local API made", {"file": str(path), "variable": "BASISBOT_API_TOKEN_FILE"})
-    return Access(port, token)
+    return Access(port, secrets.token_urlsafe(24), kept_in=token_file(journal_path(options, settings)))
 
 
 # --- refusals ---------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bot.model.entry import Entry
 from bot.shell.client import NotDone, read_status
-from bot.shell.dialogue import TOKEN_NAME, Access
+from bot.shell.dialogue import Access, token_file
 from bot.shell.rows import read_entries
 from bot.shell.state import State
 from tests.conftest import ROOT
@@ -171,7 +171,7 @@ class Daemon(Living):
     def state(self) -> State | None:
         """What the API tells, or nothing while there is none."""
         try:
-            token = self.environ.get("BASISBOT_API_TOKEN") or self.journal.with_name(TOKEN_NAME).read_text()
+            token = self.environ.get("BASISBOT_API_TOKEN") or token_file(self.journal).read_text()
             return read_status(Access(self.port, token.strip()))
         except (NotDone, OSError):
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.model.commands import PlaceOrder
 from bot.model.facts import Booted, ModeOrdered, SettingsChanged, Stopped
 from bot.model.pair import Mode
-from bot.shell.dialogue import TOKEN_NAME
+from bot.shell.dialogue import token_file
 from bot.shell.state import State
 from tests.e2e.living import ENV_FILE, SMALL, TOKEN, Daemon, Venue, are, ended
 from tests.e2e.process import basisbot
@@ -58,7 +58,7 @@ def test_a_rehearsal_needs_nothing_and_leaves_nothing_running(tmp_path: Path) ->
             ["BTC", "HEDGED"],
             ["BTCUSD", "HEDGED"],
         ]
-        token = daemon.journal.with_name(TOKEN_NAME)
+        token = token_file(daemon.journal)
         assert token.stat().st_mode & 0o777 == 0o600
         assert token.read_text() not in daemon.said + status.out
         again = basisbot("rehearse", cwd=tmp_path, env={"BASISBOT_API_PORT": "0"})

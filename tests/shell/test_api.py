@@ -18,7 +18,7 @@ from bot.model.instrument import Position
 from bot.model.pair import Mode, PairState
 from bot.shell.api import BODY_MAX, ApiRefused, serve
 from bot.shell.client import NotDone, give_order, print_status, read_status
-from bot.shell.dialogue import MODES, SETTLE, Access, Wish
+from bot.shell.dialogue import MODES, SETTLE, Access, Wish, token_file
 from bot.shell.metrics import ALERTS, CONDITIONS, HOLDS, NAMES, PREFIX
 from tests.core.world import BTC, LINEAR, D
 from tests.shell.live import Run, pause, until
@@ -240,6 +240,24 @@ def test_the_api_wants_a_token_and_a_free_port(tmp_path: Path) -> None:
 
 
 # --- the client -------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_cannot_have_the_port_leaves_the_token_of_another_alone(tmp_path: Path) -> None:
+    """Two runs in one folder: each has a file of its own, and the one that is refused writes none."""
+
+    async def whole() -> None:
+        first, second = Run(tmp_path / "a"), Run(tmp_path / "b")
+        async with serve(first.daemon, Access(0, TOKEN, token_file(tmp_path / "a"))) as port:
+            kept = token_file(tmp_path / "a")
+            assert (kept.read_text(), kept.stat().st_mode & 0o777) == (TOKEN, 0o600)
+            for journal in ("a", "b"):
+                with pytest.raises(ApiRefused, match=f"port {port}"):
+                    async with serve(second.daemon, Access(port, "another", token_file(tmp_path / journal))):
+                        pass
+            assert kept.read_text() == TOKEN
+            assert not token_file(tmp_path / "b").exists()
+
+    asyncio.run(whole())
 
 
 def test_the_client_reads_and_orders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

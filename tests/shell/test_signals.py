@@ -18,7 +18,7 @@ from bot.model.facts import ModeOrdered, SettingsChanged, Stopped
 from bot.model.pair import Mode, PairState
 from bot.shell.api import serve
 from bot.shell.daemon import Daemon, Outcome, run_daemon
-from bot.shell.dialogue import TOKEN_NAME, Access
+from bot.shell.dialogue import Access, token_file
 from tests.conftest import ROOT
 from tests.core.world import BTC, make_config, with_strategy
 from tests.shell.live import Run, until
@@ -126,8 +126,7 @@ async def basisbot(cwd: Path, env: dict[str, str], *arguments: str) -> Said:
 def test_the_verbs_reach_a_run_by_the_token_beside_its_journal(tmp_path: Path) -> None:
     async def whole() -> None:
         run = Run(tmp_path / "j")
-        (tmp_path / TOKEN_NAME).write_text(TOKEN, encoding="utf-8")
-        async with serve(run.daemon, Access(0, TOKEN)) as port:
+        async with serve(run.daemon, Access(0, TOKEN, token_file(tmp_path / "j"))) as port:
             running = asyncio.ensure_future(run.daemon.run())
             env = {"BASISBOT_API_PORT": str(port), "BASISBOT_JOURNAL": str(tmp_path / "j"), "USER": "ann"}
             await until(lambda: BTC in run.store.pairs and run.store.pairs[BTC].state is PairState.HEDGED)
