@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -247,15 +248,17 @@ def test_a_run_that_cannot_have_the_port_leaves_the_token_of_another_alone(tmp_p
 
     async def whole() -> None:
         first, second = Run(tmp_path / "a"), Run(tmp_path / "b")
-        async with serve(first.daemon, Access(0, TOKEN, token_file(tmp_path / "a"))) as port:
-            kept = token_file(tmp_path / "a")
-            assert (kept.read_text(), kept.stat().st_mode & 0o777) == (TOKEN, 0o600)
-            for journal in ("a", "b"):
-                with pytest.raises(ApiRefused, match=f"port {port}"):
-                    async with serve(second.daemon, Access(port, "another", token_file(tmp_path / journal))):
-                        pass
-            assert kept.read_text() == TOKEN
-            assert not token_file(tmp_path / "b").exists()
+        kept = token_file(tmp_path / "a")
+        with closing(first.daemon.engine.journal), closing(second.daemon.engine.journal):
+            async with serve(first.daemon, Access(0, TOKEN, kept)) as port:
+                assert (kept.read_text(), kept.stat().st_mode & 0o777) == (TOKEN, 0o600)
+                for journal in ("a", "b"):
+                    access = Access(port, "another", token_file(tmp_path / journal))
+                    with pytest.raises(ApiRefused, match=f"port {port}"):
+                        async with serve(second.daemon, access):
+                            pass
+                assert kept.read_text() == TOKEN
+                assert not token_file(tmp_path / "b").exists()
 
     asyncio.run(whole())
 
